@@ -1,0 +1,1 @@
+//! Tar streams: apply and diff with whiteouts, safe against hostile archives.

@@ -1,0 +1,1 @@
+//! Containers' life: the only place that combines image, snapshot, network, volume and shim.

@@ -1,0 +1,1 @@
+//! Image records, unpacking, import and export.

@@ -1,0 +1,1 @@
+//! The engine's records in SQLite: typed collections and transactions.

@@ -1,0 +1,1 @@
+//! Networks, endpoints, sandboxes, IPAM, ports and the nftables ruleset.

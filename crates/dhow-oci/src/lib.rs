@@ -1,0 +1,1 @@
+//! OCI and Docker image types: digests, references, platforms, descriptors, manifests, configs.

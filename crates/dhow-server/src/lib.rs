@@ -1,0 +1,1 @@
+//! HTTP: routes, versions, hijacked streams, wire to engine conversion.

@@ -1,0 +1,1 @@
+//! The per-container supervisor: protocol, server and client.

@@ -1,0 +1,1 @@
+//! Layers and writable snapshots on overlayfs.

@@ -1,0 +1,1 @@
+//! The only unsafe code of Dhow: namespaces, mounts, pidfds, descriptors, terminals and spawning.

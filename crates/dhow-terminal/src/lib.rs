@@ -1,0 +1,1 @@
+//! Raw mode, tables, progress bars and Go-template formats.

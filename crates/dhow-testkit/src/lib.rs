@@ -1,0 +1,1 @@
+//! Fixtures for the tests: real images, registries, engines and command lines.

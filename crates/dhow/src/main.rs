@@ -1,0 +1,3 @@
+//! The `dhow` program.
+
+fn main() {}
