@@ -64,7 +64,7 @@ pub trait Classify: Error {
 
 /// Prints `error` and its sources, outermost first, joined by `": "`.
 #[must_use]
-pub fn chain(error: &(dyn Error + 'static)) -> Chain<'_> {
+pub fn chain<'a>(error: &'a (dyn Error + 'static)) -> Chain<'a> {
     Chain(error)
 }
 
