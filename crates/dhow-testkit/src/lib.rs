@@ -1,1 +1,48 @@
-//! Fixtures for the tests: real images, registries, engines and command lines.
+//! Fixtures for the tests: real images, real registries, private engines and both command lines.
+//!
+//! Nothing here pretends. [`packages`] fetches Debian's packages and unpacks them into a cache of the user's;
+//! [`images`] makes images from them; [`Registry`] runs Debian's `docker-registry`; [`Engine`] runs this tree's
+//! `dhow daemon` in a root of its own, and when it is dropped, stops it and says what it left behind; [`Cli`] runs
+//! `dhow` or the official `docker` against it.
+//!
+//! Failures panic with what was tried: this crate is for tests only.
+#![allow(
+    clippy::print_stderr,
+    clippy::missing_panics_doc,
+    clippy::expect_used,
+    reason = "test support: it panics with a message and reports on the terminal"
+)]
+
+mod cli;
+mod engine;
+pub mod http;
+pub mod images;
+mod leaks;
+pub mod packages;
+mod registry;
+
+pub use cli::{Cli, Output};
+pub use engine::{Engine, EngineOptions, program};
+pub use leaks::Leaks;
+pub use registry::{Registry, RegistryKind};
+
+/// True when the tests run as root; else says loudly, once a call, what is being skipped and why.
+#[must_use]
+pub fn root_or_skip(what: &str) -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        eprintln!("SKIPPED {what}: it needs root (namespaces, mounts, nftables)");
+    }
+    root
+}
+
+/// The process at the other end of `stream`, as it was when it began to listen.
+///
+/// # Panics
+/// When the kernel does not say.
+#[must_use]
+pub fn peer(stream: &std::os::unix::net::UnixStream) -> i32 {
+    let credentials =
+        rustix::net::sockopt::socket_peercred(stream).expect("unix sockets know their peers");
+    credentials.pid.as_raw_nonzero().get()
+}

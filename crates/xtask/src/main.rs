@@ -1,3 +1,69 @@
-//! The project's chores.
+//! The project's chores: `cargo xtask tidy` and `cargo xtask bench`.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program for developers that reports on the terminal"
+)]
 
-fn main() {}
+mod bench;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+Usage: cargo xtask <CHORE>
+
+Chores:
+  tidy                     check the rules of ARCHITECTURE.md that a program can check
+  bench [OPTIONS]          measure this tree's engine, and any other engine beside it
+
+Options of bench:
+  --engine NAME=SOCKET     also measure the engine that listens on SOCKET (repeatable)
+  --only TEXT              run only the measurements whose name contains TEXT
+  --rounds N               how often each is repeated (default 15)
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.first().map(String::as_str) {
+        Some("tidy") => tidy_chore(),
+        Some("bench") => match bench::Options::parse(&args[1..]) {
+            Ok(options) => bench::run(&options),
+            Err(message) => usage_error(&message),
+        },
+        Some("-h" | "--help") => {
+            print!("{USAGE}");
+            ExitCode::SUCCESS
+        }
+        Some(other) => usage_error(&format!("no such chore: {other}")),
+        None => usage_error("which chore?"),
+    }
+}
+
+fn usage_error(message: &str) -> ExitCode {
+    eprintln!("xtask: {message}\n\n{USAGE}");
+    ExitCode::from(2)
+}
+
+fn tidy_chore() -> ExitCode {
+    let findings = tidy::check(&root());
+    for finding in &findings {
+        eprintln!("{finding}");
+    }
+    if findings.is_empty() {
+        println!("tidy: all rules hold");
+        ExitCode::SUCCESS
+    } else {
+        eprintln!("tidy: {} finding(s)", findings.len());
+        ExitCode::FAILURE
+    }
+}
+
+/// The root of the source tree.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .map_or_else(PathBuf::new, Path::to_path_buf)
+}
