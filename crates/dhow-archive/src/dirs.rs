@@ -1,0 +1,1 @@
+//! Directories kept open.
