@@ -1,0 +1,191 @@
+//! Signal masks, dispositions and signalfd.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+
+use crate::call::check_int;
+
+/// A set of signals.
+#[derive(Clone, Copy)]
+pub struct SignalSet(libc::sigset_t);
+
+impl SignalSet {
+    /// No signal.
+    #[must_use]
+    pub fn empty() -> Self {
+        let mut set = MaybeUninit::uninit();
+        // SAFETY: sigemptyset initialises the set it is given and can't fail.
+        unsafe {
+            libc::sigemptyset(set.as_mut_ptr());
+            Self(set.assume_init())
+        }
+    }
+
+    /// Every signal.
+    #[must_use]
+    pub fn full() -> Self {
+        let mut set = MaybeUninit::uninit();
+        // SAFETY: sigfillset initialises the set it is given and can't fail.
+        unsafe {
+            libc::sigfillset(set.as_mut_ptr());
+            Self(set.assume_init())
+        }
+    }
+
+    /// The signals given; numbers out of range are left out.
+    #[must_use]
+    pub fn of(signals: &[i32]) -> Self {
+        signals
+            .iter()
+            .fold(Self::empty(), |set, signal| set.with(*signal))
+    }
+
+    /// The set with `signal` added.
+    #[must_use]
+    pub fn with(mut self, signal: i32) -> Self {
+        // SAFETY: the set is initialised; a number out of range changes nothing.
+        unsafe { libc::sigaddset(&raw mut self.0, signal) };
+        self
+    }
+
+    /// The set with `signal` left out.
+    #[must_use]
+    pub fn without(mut self, signal: i32) -> Self {
+        // SAFETY: the set is initialised; a number out of range changes nothing.
+        unsafe { libc::sigdelset(&raw mut self.0, signal) };
+        self
+    }
+}
+
+impl std::fmt::Debug for SignalSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // SAFETY: the set is initialised, and the numbers are in range.
+        let members =
+            (1..=64).filter(|signal| unsafe { libc::sigismember(&raw const self.0, *signal) } == 1);
+        f.debug_set().entries(members).finish()
+    }
+}
+
+/// Makes `set` the blocked signals of the calling thread, and gives the ones blocked before.
+///
+/// # Errors
+/// The kernel's.
+pub fn set_mask(set: &SignalSet) -> io::Result<SignalSet> {
+    let mut old = SignalSet::empty();
+    // SAFETY: both sets are initialised and outlive the call.
+    check_int(unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const set.0, &raw mut old.0) })?;
+    Ok(old)
+}
+
+/// Blocks `set` beside what is blocked already.
+///
+/// # Errors
+/// The kernel's.
+pub fn block(set: &SignalSet) -> io::Result<()> {
+    // SAFETY: the set is initialised, and the old one is not asked for.
+    check_int(unsafe { libc::sigprocmask(libc::SIG_BLOCK, &raw const set.0, std::ptr::null_mut()) })
+        .map(drop)
+}
+
+/// Gives every signal its default disposition again (Rust ignores SIGPIPE, a caller may ignore more).
+pub fn reset_dispositions() {
+    for signal in 1..=64 {
+        // SAFETY: SIG_DFL installs no handler; the two that can't be changed and libc's own only give an error.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
+/// Ignores `signal`.
+///
+/// # Errors
+/// `EINVAL` for a signal that can't be ignored.
+pub fn ignore(signal: i32) -> io::Result<()> {
+    // SAFETY: SIG_IGN installs no handler.
+    if unsafe { libc::signal(signal, libc::SIG_IGN) } == libc::SIG_ERR {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Sends `signal` to the process, or to the group `-pid`; -1 means every process.
+///
+/// # Errors
+/// The kernel's.
+pub fn kill(pid: i32, signal: i32) -> io::Result<()> {
+    // SAFETY: no memory is passed.
+    check_int(unsafe { libc::kill(pid, signal) }).map(drop)
+}
+
+/// Sends `signal` to the process of a pidfd.
+///
+/// # Errors
+/// The kernel's: `ESRCH` where it has been waited for.
+pub fn send(pidfd: impl AsFd, signal: i32) -> io::Result<()> {
+    // SAFETY: no siginfo is given, and there are no flags.
+    crate::call::check(unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd.as_fd().as_raw_fd(),
+            signal,
+            std::ptr::null::<libc::siginfo_t>(),
+            0,
+        )
+    })
+    .map(drop)
+}
+
+/// A descriptor from which blocked signals are read; close-on-exec.
+#[derive(Debug)]
+pub struct SignalFd(OwnedFd);
+
+/// A signal that was delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delivered {
+    /// Its number.
+    pub signal: i32,
+    /// The sender or, for SIGCHLD, the child.
+    pub pid: i32,
+}
+
+impl SignalFd {
+    /// Makes one for `set`, which the caller must have blocked.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn new(set: &SignalSet, nonblocking: bool) -> io::Result<Self> {
+        let flags = libc::SFD_CLOEXEC | if nonblocking { libc::SFD_NONBLOCK } else { 0 };
+        // SAFETY: the set is initialised; -1 asks for a new descriptor.
+        let fd = check_int(unsafe { libc::signalfd(-1, &raw const set.0, flags) })?;
+        // SAFETY: the descriptor is new, nobody else knows it.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Takes the next signal; `None` where there is none and the descriptor does not block.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn read(&self) -> io::Result<Option<Delivered>> {
+        let mut buffer = [0u8; size_of::<libc::signalfd_siginfo>()];
+        match rustix::io::read(&self.0, &mut buffer) {
+            Ok(_) => {}
+            Err(rustix::io::Errno::AGAIN) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+        let number = |at: usize| {
+            let bytes = [buffer[at], buffer[at + 1], buffer[at + 2], buffer[at + 3]];
+            i32::from_ne_bytes(bytes)
+        };
+        // ssi_signo stands first, ssi_pid after ssi_errno and ssi_code.
+        Ok(Some(Delivered {
+            signal: number(0),
+            pid: number(12),
+        }))
+    }
+}
+
+impl AsFd for SignalFd {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
