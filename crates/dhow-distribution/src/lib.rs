@@ -1,1 +1,23 @@
 //! The registry client: resolve, authenticate, pull, push.
+//!
+//! A [`Registry`] holds what all requests share: settings, connections, and what was learnt about each host (its
+//! scheme, its tokens). For one repository and one user's [`Credentials`] it gives a [`Repository`], on which
+//! manifests and blobs are fetched and pushed. All calls are cancelled by dropping their futures.
+//!
+//! The protocol is the OCI distribution specification's, with Docker's habits: `docker.io` is served by
+//! `registry-1.docker.io`, certificates are found in `/etc/docker/certs.d/<host>/`, registries on the loopback
+//! network may be plain HTTP, and errors read as Docker's do.
+
+mod blob;
+mod config;
+mod credentials;
+mod error;
+mod login;
+mod registry;
+
+pub use blob::BlobStream;
+pub use config::RegistryConfig;
+pub use credentials::Credentials;
+pub use error::Error;
+pub use login::LoggedIn;
+pub use registry::{Registry, Repository, Resolved};

@@ -1,1 +1,22 @@
 //! Image records, unpacking, import and export.
+//!
+//! An *image* is a manifest or an index in the content store, known by its digest. A *record* gives it a name; the
+//! store holds whatever a record (or a lease of running work) leads to, and nothing else. Of an image for this
+//! machine the layers are *unpacked* into snapshots, so that a container can start from it at once.
+//!
+//! [`Images`] is the handle; it is cheap to clone. Its blocking calls are fast (a few small files and one
+//! transaction) unless said otherwise, the others are async and stop when their future is dropped, leaving the store
+//! consistent.
+
+mod error;
+mod images;
+mod progress;
+mod types;
+
+pub use error::Error;
+pub use images::{Images, ImagesConfig};
+pub use progress::{Progress, ProgressDetail, ProgressSender};
+pub use types::{
+    BundledImage, CommitOptions, Deleted, HistoryEntry, Image, ImportOptions, InUse, PlatformImage,
+    Pruned,
+};

@@ -97,6 +97,7 @@ impl Index {
 
 /// What a reference leads to.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "lives for a moment, one at a time")]
 pub enum ManifestOrIndex {
     /// One image.
     Manifest(Manifest),
