@@ -36,6 +36,16 @@ pub struct Applied {
     pub whiteouts: Vec<PathBuf>,
 }
 
+impl Applied {
+    /// Whether [`crate::settle`] has to look at the layers below.
+    #[must_use]
+    pub fn needs_lower(&self) -> bool {
+        !(self.implicit_dirs.is_empty()
+            && self.foreign_hardlinks.is_empty()
+            && self.whiteouts.is_empty())
+    }
+}
+
 /// Applies the layer `tar` to `root`, an empty directory, and reads the stream to its very end.
 ///
 /// The stream is the uncompressed tar; what decompresses and hashes it stands in front of `tar`. After an error the

@@ -1,0 +1,151 @@
+//! The directories on the disk.
+
+use std::collections::HashSet;
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use dhow_archive::remove_tree;
+
+use crate::{ChainId, Error};
+
+/// The folders of a store.
+#[derive(Debug)]
+pub(crate) struct Folders {
+    pub(crate) root: PathBuf,
+    next: AtomicU64,
+}
+
+impl Folders {
+    /// Makes the folders where they are missing.
+    pub(crate) fn open(root: &Path) -> Result<Self, Error> {
+        for folder in ["layers", "active", "staging", "trash"] {
+            let folder = root.join(folder);
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&folder)
+                .map_err(|e| Error::file("create folder", folder, e))?;
+        }
+        Ok(Self {
+            root: root.to_owned(),
+            next: AtomicU64::new(0),
+        })
+    }
+
+    /// Where the layer is, or would be.
+    pub(crate) fn layer(&self, id: &ChainId) -> PathBuf {
+        self.root.join("layers").join(id.hex())
+    }
+
+    /// Where a container's directories are, or would be.
+    pub(crate) fn active(&self, key: &str) -> Result<PathBuf, Error> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        match key.chars().all(plain) && !key.is_empty() && key.len() <= 128 && !key.starts_with('.')
+        {
+            true => Ok(self.root.join("active").join(key)),
+            false => Err(Error::InvalidKey(key.to_owned())),
+        }
+    }
+
+    /// A path that isn't in use in `staging` or `trash`; both are emptied when the store is opened.
+    pub(crate) fn fresh(&self, folder: &str) -> PathBuf {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        self.root
+            .join(folder)
+            .join(format!("{}-{number}", std::process::id()))
+    }
+
+    /// Makes one directory with exactly this mode.
+    pub(crate) fn make(path: &Path, mode: u32) -> Result<(), Error> {
+        DirBuilder::new()
+            .mode(mode)
+            .create(path)
+            .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(mode)))
+            .map_err(|e| Error::file("create directory", path, e))
+    }
+
+    /// Makes a container's directories, or none; what a crash left in their place goes away.
+    pub(crate) fn make_container(&self, folder: &Path) -> Result<(), Error> {
+        Self::rename_if_there(folder, &self.fresh("trash"))?;
+        let made = Self::make(folder, 0o700)
+            .and_then(|()| Self::make(&folder.join("upper"), 0o755))
+            .and_then(|()| Self::make(&folder.join("work"), 0o700));
+        made.inspect_err(|_| {
+            // The first error tells more; what is left is removed at the next start.
+            let _ = Self::remove_dir(folder);
+        })
+    }
+
+    /// Gives a finished directory its final name; what a crash left there goes away.
+    pub(crate) fn place(&self, from: &Path, to: &Path) -> Result<(), Error> {
+        Self::rename_if_there(to, &self.fresh("trash"))?;
+        fs::rename(from, to).map_err(|e| Error::file("commit", to, e))
+    }
+
+    /// Renames what may be there.
+    pub(crate) fn rename_if_there(from: &Path, to: &Path) -> Result<(), Error> {
+        match fs::rename(from, to) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::file("remove", from, e)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes a directory with all in it; it may be missing.
+    pub(crate) fn remove_dir(path: &Path) -> Result<(), Error> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Ok(());
+        };
+        let folder = open_dir(parent)?;
+        remove_tree(folder.as_fd(), name.as_ref()).map_err(|source| Error::Tree {
+            step: "remove",
+            key: name.display().to_string(),
+            source,
+        })
+    }
+
+    /// Throws away what is in a folder and not in `known`.
+    pub(crate) fn discard_unknown(
+        &self,
+        folder: &str,
+        known: &HashSet<String>,
+    ) -> Result<(), Error> {
+        for name in self.names(folder)? {
+            if !known.contains(&name) {
+                let path = self.root.join(folder).join(&name);
+                Self::rename_if_there(&path, &self.fresh("trash"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes all that is in a folder.
+    pub(crate) fn empty(&self, folder: &str) -> Result<(), Error> {
+        self.names(folder)?
+            .iter()
+            .try_for_each(|name| Self::remove_dir(&self.root.join(folder).join(name)))
+    }
+
+    fn names(&self, folder: &str) -> Result<Vec<String>, Error> {
+        let path = self.root.join(folder);
+        let failed = |e| Error::file("list", &path, e);
+        let entries = fs::read_dir(&path).map_err(failed)?;
+        let name = |entry: io::Result<fs::DirEntry>| {
+            entry.map(|entry| entry.file_name().to_string_lossy().into_owned())
+        };
+        entries.map(name).collect::<Result<_, _>>().map_err(failed)
+    }
+}
+
+/// Opens a directory.
+pub(crate) fn open_dir(path: &Path) -> Result<File, Error> {
+    let flags = rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::NOFOLLOW;
+    File::options()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)
+        .map_err(|e| Error::file("open", path, e))
+}

@@ -1,0 +1,43 @@
+//! What to mount for a snapshot.
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use dhow_sys::overlay::OverlayMount;
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+/// The directories that make up a file system, for whoever mounts it (the shim, or [`Mounts::mount`]).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mounts {
+    /// The layers, topmost first.
+    pub lower: Vec<PathBuf>,
+    /// The writable directory of a container.
+    pub upper: Option<PathBuf>,
+    /// The work directory that belongs to it.
+    pub work: Option<PathBuf>,
+    /// Whether nothing may be written.
+    pub read_only: bool,
+}
+
+impl Mounts {
+    /// The same for `dhow-sys`.
+    #[must_use]
+    pub fn overlay(&self) -> OverlayMount {
+        OverlayMount {
+            lower: self.lower.clone(),
+            upper: self.upper.clone(),
+            work: self.work.clone(),
+            read_only: self.read_only,
+        }
+    }
+
+    /// Mounts it, attached nowhere; it vanishes with its last descriptor.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn mount(&self) -> Result<OwnedFd, Error> {
+        Ok(self.overlay().detached()?)
+    }
+}

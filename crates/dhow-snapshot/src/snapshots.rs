@@ -1,0 +1,184 @@
+//! The store of layers and snapshots.
+
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use dhow_archive::{Change, Written};
+use dhow_metadata::{Database, Transaction};
+
+use crate::folders::{Folders, open_dir};
+use crate::record::{LayerRecord, SnapshotRecord};
+use crate::{ChainId, Error, Mounts};
+
+/// The layers of all images and the snapshots of all containers; a clone is the same store.
+#[derive(Debug, Clone)]
+pub struct Snapshots {
+    pub(crate) folders: Arc<Folders>,
+    pub(crate) db: Database,
+}
+
+impl Snapshots {
+    /// Opens the store in the folder `root`, making it if need be, and clears up what a crash left.
+    ///
+    /// # Errors
+    /// When the folder can't be made or read, or the records not be read.
+    pub fn open(root: &Path, db: Database) -> Result<Self, Error> {
+        let snapshots = Self {
+            folders: Arc::new(Folders::open(root)?),
+            db,
+        };
+        snapshots.recover()?;
+        Ok(snapshots)
+    }
+
+    /// Makes the snapshot `key` of a container on top of `parent` (`None`: on nothing).
+    ///
+    /// # Errors
+    /// [`Error::SnapshotExists`], [`Error::NoLayer`], [`Error::InvalidKey`]; nothing of it is left then.
+    pub fn prepare(&self, key: &str, parent: Option<&ChainId>) -> Result<Mounts, Error> {
+        let folder = self.folders.active(key)?;
+        self.db.write(|tx| {
+            if tx.get::<SnapshotRecord>(key)?.is_some() {
+                return Err(Error::SnapshotExists(key.to_owned()));
+            }
+            let lower = self.ancestors(tx, parent)?;
+            self.folders.make_container(&folder)?;
+            tx.put(
+                key,
+                &SnapshotRecord {
+                    parent: parent.copied(),
+                },
+            )?;
+            Ok(container_mounts(&folder, lower))
+        })
+    }
+
+    /// What to mount for the snapshot `key`.
+    ///
+    /// # Errors
+    /// [`Error::NoSnapshot`].
+    pub fn mounts(&self, key: &str) -> Result<Mounts, Error> {
+        let folder = self.folders.active(key)?;
+        let lower = self
+            .db
+            .read(|tx| self.ancestors(tx, self.record(tx, key)?.parent.as_ref()))?;
+        Ok(container_mounts(&folder, lower))
+    }
+
+    /// Removes the snapshot `key` with all that was written to it; nothing of that name is fine.
+    ///
+    /// # Errors
+    /// When files can't be removed (they are at the next start).
+    pub fn remove(&self, key: &str) -> Result<(), Error> {
+        let folder = self.folders.active(key)?;
+        let trash = self.folders.fresh("trash");
+        self.db.write(|tx| {
+            tx.delete::<SnapshotRecord>(key)?;
+            Folders::rename_if_there(&folder, &trash)
+        })?;
+        Folders::remove_dir(&trash)
+    }
+
+    /// The bytes of the files a container has written.
+    ///
+    /// # Errors
+    /// [`Error::NoSnapshot`], or when a directory can't be read.
+    pub fn usage(&self, key: &str) -> Result<u64, Error> {
+        let upper = open_dir(&self.upper(key)?)?;
+        dhow_archive::usage(upper.as_fd()).map_err(tree("measure", key))
+    }
+
+    /// The directory a container's changes are in.
+    ///
+    /// # Errors
+    /// [`Error::NoSnapshot`].
+    pub fn upper(&self, key: &str) -> Result<PathBuf, Error> {
+        let folder = self.folders.active(key)?;
+        self.db.read(|tx| self.record(tx, key).map(|_| ()))?;
+        Ok(folder.join("upper"))
+    }
+
+    /// The keys of all snapshots.
+    ///
+    /// # Errors
+    /// When the records can't be read.
+    pub fn keys(&self) -> Result<Vec<String>, Error> {
+        let records = self.db.list::<SnapshotRecord>()?;
+        Ok(records.into_iter().map(|(key, _)| key).collect())
+    }
+
+    /// What a container has changed, for `docker diff`.
+    ///
+    /// # Errors
+    /// [`Error::NoSnapshot`], or when a directory can't be read.
+    pub fn changes(&self, key: &str) -> Result<Vec<Change>, Error> {
+        let mounts = self.mounts(key)?;
+        let upper = open_dir(&self.upper(key)?)?;
+        let lower = match mounts.lower.is_empty() {
+            true => None,
+            false => {
+                let below = Mounts {
+                    upper: None,
+                    work: None,
+                    read_only: true,
+                    ..mounts
+                };
+                Some(below.mount()?)
+            }
+        };
+        dhow_archive::changes(upper.as_fd(), lower.as_ref().map(AsFd::as_fd))
+            .map_err(tree("compare", key))
+    }
+
+    /// Writes what a container has changed as a layer's tar.
+    ///
+    /// # Errors
+    /// [`Error::NoSnapshot`], or when something can't be read or written.
+    pub fn diff(&self, key: &str, out: impl Write) -> Result<Written, Error> {
+        let upper = open_dir(&self.upper(key)?)?;
+        dhow_archive::diff(upper.as_fd(), out).map_err(tree("read", key))
+    }
+
+    fn record(&self, tx: &Transaction<'_>, key: &str) -> Result<SnapshotRecord, Error> {
+        tx.get::<SnapshotRecord>(key)?
+            .ok_or_else(|| Error::NoSnapshot(key.to_owned()))
+    }
+
+    /// The directories of `top` and all layers below it, topmost first.
+    pub(crate) fn ancestors(
+        &self,
+        tx: &Transaction<'_>,
+        top: Option<&ChainId>,
+    ) -> Result<Vec<PathBuf>, Error> {
+        let mut folders = Vec::new();
+        let mut next = top.copied();
+        while let Some(id) = next {
+            let record = tx
+                .get::<LayerRecord>(&id.to_string())?
+                .ok_or(Error::NoLayer(id))?;
+            folders.push(self.folders.layer(&id));
+            next = record.parent;
+        }
+        Ok(folders)
+    }
+}
+
+fn container_mounts(folder: &Path, lower: Vec<PathBuf>) -> Mounts {
+    let (upper, work) = (Some(folder.join("upper")), Some(folder.join("work")));
+    Mounts {
+        lower,
+        upper,
+        work,
+        read_only: false,
+    }
+}
+
+fn tree(step: &'static str, key: &str) -> impl FnOnce(dhow_archive::Error) -> Error {
+    move |source| Error::Tree {
+        step,
+        key: key.to_owned(),
+        source,
+    }
+}
