@@ -1,1 +1,78 @@
-//! End-to-end tests.
+//! End-to-end tests: this tree's engine, driven by both command lines and over its API.
+//!
+//! The tests stand in `tests/`, one file a subject. Each starts engines of its own ([`dhow_testkit::Engine`]) and
+//! leaves nothing behind. Those that talk only through a command line run with `dhow` and with the official `docker`.
+
+use dhow_testkit::{Cli, Engine, Output};
+
+/// A command line and an engine of its own with the busybox image in it.
+#[derive(Debug)]
+pub struct Bench {
+    /// The command line that drives the test.
+    pub cli: Cli,
+    /// The engine that it talks to.
+    pub engine: Engine,
+}
+
+impl Bench {
+    /// Starts an engine with the busybox image.
+    #[must_use]
+    pub fn new(cli: Cli) -> Self {
+        let engine = Engine::start();
+        engine.import_busybox();
+        Self { cli, engine }
+    }
+
+    /// Runs a command, its words separated by single spaces.
+    #[must_use]
+    pub fn run(&self, line: &str) -> Output {
+        self.words(&line.split(' ').collect::<Vec<_>>())
+    }
+
+    /// Runs a command, word by word.
+    #[must_use]
+    pub fn words(&self, words: &[&str]) -> Output {
+        self.cli.run(&self.engine, words)
+    }
+
+    /// Runs a command that must succeed and returns what it printed, trimmed.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[track_caller]
+    #[must_use]
+    pub fn ok(&self, line: &str) -> String {
+        let output = self.run(line);
+        assert_eq!(
+            output.code, 0,
+            "{:?}: {line}\nstdout: {}\nstderr: {}",
+            self.cli, output.stdout, output.stderr
+        );
+        output.stdout.trim().to_owned()
+    }
+
+    /// As [`Bench::ok`], word by word.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[track_caller]
+    #[must_use]
+    pub fn words_ok(&self, words: &[&str]) -> String {
+        let output = self.words(words);
+        assert_eq!(
+            output.code, 0,
+            "{:?}: {words:?}\nstdout: {}\nstderr: {}",
+            self.cli, output.stdout, output.stderr
+        );
+        output.stdout.trim().to_owned()
+    }
+}
+
+/// Runs `test` with each command line on an engine of its own; skips it loudly without root.
+pub fn with_both(test: impl Fn(&Bench)) {
+    if dhow_testkit::root_or_skip("an end-to-end test") {
+        for cli in Cli::BOTH {
+            test(&Bench::new(cli));
+        }
+    }
+}
