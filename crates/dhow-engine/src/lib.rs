@@ -1,1 +1,29 @@
 //! Containers' life: the only place that combines image, snapshot, network, volume and shim.
+//!
+//! [`EngineConfig::build`] makes an [`Engine`]; [`Engine::restore`] is called once, before requests are served. The
+//! engine has a handle for each noun ([`Engine::containers`], [`Engine::execs`], [`Engine::images`],
+//! [`Engine::networks`], [`Engine::volumes`], [`Engine::events`], [`Engine::system`]).
+#![allow(clippy::todo, unused_variables, dead_code, reason = "being filled in")]
+
+pub mod container;
+pub mod events;
+pub mod exec;
+pub mod filters;
+pub mod images;
+pub mod networks;
+pub mod spec;
+pub mod streams;
+pub mod supervisor;
+pub mod system;
+pub mod volumes;
+
+mod config;
+mod containers;
+mod engine;
+mod error;
+mod services;
+
+pub use config::{About, Collaborators, Defaults, EngineConfig};
+pub use containers::Containers;
+pub use engine::Engine;
+pub use error::{Error, Result, TaskError};

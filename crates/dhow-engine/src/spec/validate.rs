@@ -1,0 +1,1 @@
+//! Checks of a create request that need nothing of the machine.
