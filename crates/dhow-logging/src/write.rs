@@ -1,6 +1,15 @@
 //! Writers: from a container's output to a log.
 
+mod escape;
+mod json_file;
+mod rotate;
+#[cfg(test)]
+mod tests;
+
 use std::time::SystemTime;
+
+pub use json_file::JsonFile;
+pub(crate) use rotate::numbered;
 
 use crate::{Error, LogConfig, Stream};
 
@@ -20,6 +29,9 @@ pub trait Writer {
     /// # Errors
     /// As [`Writer::write`].
     fn finish(&mut self, stream: Stream, now: SystemTime) -> Result<(), Error>;
+
+    /// Gives back the memory of a burst; to be called when there is nothing to do.
+    fn release(&mut self) {}
 }
 
 /// Opens the writer which `config` asks for; a log that is there already is continued.
@@ -27,7 +39,11 @@ pub trait Writer {
 /// # Errors
 /// As [`crate::validate`], or when the file can't be opened.
 pub fn open(config: &LogConfig) -> Result<Box<dyn Writer>, Error> {
-    todo!("{config:?}")
+    crate::validate(&config.driver, &config.options)?;
+    match config.driver.as_str() {
+        "none" => Ok(Box::new(Discard)),
+        _ => Ok(Box::new(JsonFile::open(config)?)),
+    }
 }
 
 /// The driver `none`: everything is thrown away.
@@ -43,7 +59,3 @@ impl Writer for Discard {
         Ok(())
     }
 }
-
-/// The driver `json-file`.
-#[derive(Debug)]
-pub struct JsonFile {}
