@@ -1,14 +1,30 @@
 //! Readers: from a log to what the API sends.
 
-use std::future::Future;
-use std::os::fd::{BorrowedFd, OwnedFd};
+mod decode;
+mod files;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-use bytes::Bytes;
 use jiff::Timestamp;
-use tokio::sync::mpsc;
 
+use self::decode::{Decoded, Decoder};
+use self::files::LogFile;
+use self::watch::Watch;
 use crate::{Error, LogConfig};
+
+pub use self::stream::stream;
+
+/// How much is read from a file at a time.
+const BLOCK: usize = 128 * 1024;
+/// Longer lines are no log's; they are passed over.
+const LONGEST_LINE: usize = 1024 * 1024;
 
 /// A log to be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +97,20 @@ pub enum Progress {
 /// Each [`Reader::read`] decodes a bounded number of entries into the caller's buffer. Iterate until
 /// [`Progress::Ended`]; on [`Progress::CaughtUp`] (only when following) wait until [`Reader::watch`] is readable.
 #[derive(Debug)]
-pub struct Reader {}
+pub struct Reader {
+    path: PathBuf,
+    decoder: Decoder,
+    watch: Option<Watch>,
+    writer_ended: bool,
+    /// Still to be read, oldest first; the first is being read.
+    files: VecDeque<LogFile>,
+    buffer: Vec<u8>,
+    /// The part of the buffer that was read and not yet decoded.
+    unread: std::ops::Range<usize>,
+    /// In the middle of a line too long to be one.
+    skipping: bool,
+    past: bool,
+}
 
 impl Reader {
     /// Opens a log and finds the first entry wanted.
@@ -90,7 +119,29 @@ impl Reader {
     /// [`Error::NotReadable`] for a driver that keeps nothing, or when the files can't be read. A log file that does
     /// not exist (yet) is an empty log.
     pub fn open(source: &LogSource, options: ReadOptions) -> Result<Self, Error> {
-        todo!("{source:?} {options:?}")
+        if source.driver == "none" {
+            return Err(Error::NotReadable);
+        }
+        // Watch first: what is written while the files are being opened must not go unnoticed.
+        let watch = if options.follow { Some(Watch::new(&source.path)?) } else { None };
+        let mut files = files::open_all(&source.path)?;
+        if let Some(count) = options.tail {
+            files::keep_tail(&mut files, count)?;
+        }
+        if let Some(since) = options.since {
+            files::drop_older(&mut files, since.into());
+        }
+        Ok(Self {
+            path: source.path.clone(),
+            decoder: Decoder::new(options),
+            watch,
+            writer_ended: false,
+            files,
+            buffer: Vec::new(),
+            unread: 0..0,
+            skipping: false,
+            past: false,
+        })
     }
 
     /// Appends the next entries to `out`, at most about `limit` bytes of them.
@@ -98,18 +149,37 @@ impl Reader {
     /// # Errors
     /// When a file can't be read. Lines that can't be understood are skipped.
     pub fn read(&mut self, out: &mut Vec<u8>, limit: usize) -> Result<Progress, Error> {
-        todo!("{out:?} {limit}")
+        if let Some(watch) = &self.watch {
+            watch.drain();
+        }
+        let full = out.len() + limit;
+        loop {
+            self.decode(out, full);
+            if self.past {
+                return Ok(Progress::Ended);
+            }
+            if out.len() >= full {
+                return Ok(Progress::More);
+            }
+            if !self.fill()? && !self.next_file()? {
+                return Ok(if self.watch.is_none() || self.writer_ended { Progress::Ended } else { Progress::CaughtUp });
+            }
+        }
     }
 
     /// The descriptor (inotify) that becomes readable when the log changes; `None` when not following.
     #[must_use]
     pub fn watch(&self) -> Option<BorrowedFd<'_>> {
-        todo!()
+        self.watch.as_ref().map(AsFd::as_fd)
     }
 
     /// Says that nothing more will be written: the reader ends where the log ends now.
     pub fn writer_ended(&mut self) {
-        todo!()
+        self.writer_ended = true;
+    }
+
+    pub(crate) fn writer_has_ended(&self) -> bool {
+        self.writer_ended
     }
 
     /// Blocks until the log changes or `stop` becomes readable; then behaves as after [`Reader::writer_ended`] in
@@ -118,7 +188,83 @@ impl Reader {
     /// # Errors
     /// When the log can't be watched.
     pub fn wait(&mut self, stop: BorrowedFd<'_>) -> Result<(), Error> {
-        todo!("{stop:?}")
+        let changed = match &self.watch {
+            Some(watch) => watch.wait(stop).map_err(|source| Error::Watch { path: self.path.clone(), source })?,
+            None => false,
+        };
+        self.writer_ended |= !changed;
+        Ok(())
+    }
+
+    /// Decodes the whole lines in the buffer, until `out` has `full` bytes.
+    fn decode(&mut self, out: &mut Vec<u8>, full: usize) {
+        while out.len() < full {
+            let unread = &self.buffer[self.unread.clone()];
+            let Some(newline) = memchr::memchr(b'\n', unread) else { return };
+            let line = &unread[..newline];
+            self.unread.start += newline + 1;
+            if let Some(file) = self.files.front_mut() {
+                file.position += newline as u64 + 1;
+            }
+            if std::mem::take(&mut self.skipping) {
+                continue;
+            }
+            if self.decoder.push(out, line) == Decoded::Past {
+                self.past = true;
+                return;
+            }
+        }
+    }
+
+    /// Reads more of the current file behind what is unread; false at its end.
+    fn fill(&mut self) -> Result<bool, Error> {
+        let Some(file) = self.files.front_mut() else { return Ok(false) };
+        self.buffer.copy_within(self.unread.clone(), 0);
+        self.unread = 0..self.unread.len();
+        if self.unread.end >= LONGEST_LINE {
+            file.position += self.unread.end as u64;
+            self.unread = 0..0;
+            self.skipping = true;
+        }
+        if self.buffer.len() < self.unread.end + BLOCK {
+            self.buffer.resize(self.unread.end + BLOCK, 0);
+        }
+        let from = file.position + self.unread.end as u64;
+        let read = file.file.read_at(&mut self.buffer[self.unread.end..], from).map_err(|source| file.failed(source))?;
+        if read == 0 && file.length()? < file.position {
+            // Someone has emptied the file; what is in it now was written since.
+            file.position = 0;
+            self.unread = 0..0;
+            return Ok(file.length()? > 0);
+        }
+        self.unread.end += read;
+        Ok(read > 0)
+    }
+
+    /// At the end of a file: goes on to the next, if there is one.
+    fn next_file(&mut self) -> Result<bool, Error> {
+        if self.files.len() <= 1 {
+            return self.find_newer();
+        }
+        self.files.pop_front();
+        self.unread = 0..0;
+        self.skipping = false;
+        Ok(true)
+    }
+
+    /// Looks for files that were begun after the current one. If there are any the current one must be read on
+    /// before it is left: lines may have been added between its end being seen and its being replaced.
+    fn find_newer(&mut self) -> Result<bool, Error> {
+        if self.watch.is_none() {
+            return Ok(false);
+        }
+        let newer = match self.files.front() {
+            Some(current) => files::newer_than(&self.path, current)?,
+            None => files::open_all(&self.path)?,
+        };
+        let found = !newer.is_empty();
+        self.files.extend(newer);
+        Ok(found)
     }
 }
 
@@ -127,19 +273,5 @@ impl Reader {
 /// # Errors
 /// When no pipe can be made.
 pub fn follow_stop() -> std::io::Result<(OwnedFd, OwnedFd)> {
-    todo!()
-}
-
-/// Reads a log in the background and sends it in chunks of about 64 KiB; needs a tokio runtime.
-///
-/// The channel is bounded, so a slow receiver slows the reading; dropping it ends the reading. A following stream
-/// ends when everything written before `ended` became ready was sent. No thread is held while it waits.
-#[must_use]
-pub fn stream(
-    source: LogSource,
-    options: ReadOptions,
-    ended: impl Future<Output = ()> + Send + 'static,
-) -> mpsc::Receiver<Result<Bytes, Error>> {
-    drop((source, options, ended));
-    todo!()
+    Ok(rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?)
 }
