@@ -8,16 +8,24 @@
 //! `registry-1.docker.io`, certificates are found in `/etc/docker/certs.d/<host>/`, registries on the loopback
 //! network may be plain HTTP, and errors read as Docker's do.
 
+mod auth;
 mod blob;
+mod challenge;
 mod config;
 mod credentials;
 mod error;
+mod fetch;
+mod host;
 mod login;
+mod push;
 mod registry;
+mod tls;
+mod transport;
 
 pub use blob::BlobStream;
 pub use config::RegistryConfig;
 pub use credentials::Credentials;
 pub use error::Error;
 pub use login::LoggedIn;
+pub use push::Sent;
 pub use registry::{Registry, Repository, Resolved};

@@ -1,17 +1,21 @@
-//! The handle to all registries.
-#![allow(clippy::todo, unused_variables, reason = "being filled in")]
+//! The handles: all registries, and one repository of one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use dhow_oci::{Descriptor, Digest, Reference};
+use dhow_oci::{Descriptor, Reference};
 
-use crate::{BlobStream, Credentials, Error, LoggedIn, RegistryConfig};
+use crate::auth::{Authorizer, Subject};
+use crate::host::Endpoint;
+use crate::transport::Transport;
+use crate::{Credentials, Error, RegistryConfig};
 
 /// The registry client; clones share connections and tokens.
 #[derive(Debug, Clone)]
 pub struct Registry {
-    config: Arc<RegistryConfig>,
+    transport: Transport,
+    authorizer: Arc<Authorizer>,
 }
 
 /// What a reference leads to.
@@ -25,59 +29,139 @@ pub struct Resolved {
 
 impl Registry {
     /// Sets the client up; nothing is connected to yet.
+    ///
+    /// # Errors
+    /// When a mirror is no URL.
     pub fn new(config: RegistryConfig) -> Result<Self, Error> {
-        todo!()
+        Endpoint::for_pull("docker.io", &config)?;
+        Ok(Self {
+            transport: Transport::new(config),
+            authorizer: Arc::default(),
+        })
     }
 
     /// The repository that `reference` names, as seen by `credentials`.
     #[must_use]
     pub fn repository(&self, reference: &Reference, credentials: &Credentials) -> Repository {
-        todo!()
+        Repository {
+            registry: self.clone(),
+            domain: reference.domain().to_owned(),
+            path: reference.path().to_owned(),
+            credentials: credentials.clone(),
+        }
     }
 
     /// Finds what `reference` leads to and fetches that document.
+    ///
+    /// # Errors
+    /// As [`Repository::resolve`] and [`Repository::fetch_manifest`].
     pub async fn resolve(
         &self,
         reference: &Reference,
         credentials: &Credentials,
     ) -> Result<Resolved, Error> {
-        todo!()
+        let repository = self.repository(reference, credentials);
+        let descriptor = repository.resolve(reference).await?;
+        let bytes = repository.fetch_manifest(&descriptor).await?;
+        Ok(Resolved { descriptor, bytes })
     }
 
-    /// Checks credentials with the registry at `server` (`https://index.docker.io/v1/` is Docker Hub).
-    pub async fn login(&self, server: &str, credentials: &Credentials) -> Result<LoggedIn, Error> {
-        todo!()
+    pub(crate) fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
+    pub(crate) fn authorizer(&self) -> &Authorizer {
+        &self.authorizer
     }
 }
 
-/// One repository of one registry.
+/// One repository of one registry, for one user.
 #[derive(Debug, Clone)]
 pub struct Repository {
     registry: Registry,
+    domain: String,
+    path: String,
+    credentials: Credentials,
 }
 
 impl Repository {
-    /// Finds what a tag or digest leads to, without fetching it.
-    pub async fn resolve(&self, reference: &Reference) -> Result<Descriptor, Error> {
-        todo!()
+    pub(crate) fn transport(&self) -> &Transport {
+        &self.registry.transport
     }
 
-    /// Fetches a manifest, index or config by its digest; checked, at most 4 MiB (configs 8 MiB).
-    pub async fn fetch_manifest(&self, descriptor: &Descriptor) -> Result<Bytes, Error> {
-        todo!()
+    pub(crate) fn authorizer(&self) -> &Authorizer {
+        &self.registry.authorizer
     }
 
-    /// Fetches a blob from `offset` on.
-    pub async fn fetch_blob(
-        &self,
-        descriptor: &Descriptor,
-        offset: u64,
-    ) -> Result<BlobStream, Error> {
-        todo!()
+    pub(crate) fn config(&self) -> &RegistryConfig {
+        self.registry.transport.config()
     }
 
-    /// Whether the repository has the blob.
-    pub async fn blob_exists(&self, digest: &Digest) -> Result<bool, Error> {
-        todo!()
+    pub(crate) fn retries(&self) -> u32 {
+        self.config().retries
+    }
+
+    /// The path of something in this repository.
+    pub(crate) fn path(&self, rest: &str) -> String {
+        format!("/v2/{}/{rest}", self.path)
+    }
+
+    /// The servers to pull from; mirrors without credentials.
+    pub(crate) fn pull_subjects(&self) -> Vec<Subject> {
+        let scopes = vec![format!("repository:{}:pull", self.path)];
+        // The settings were checked by `Registry::new`.
+        let endpoints = Endpoint::for_pull(&self.domain, self.config()).unwrap_or_default();
+        endpoints
+            .into_iter()
+            .map(|endpoint| Subject {
+                credentials: match endpoint.mirror {
+                    true => Credentials::anonymous(),
+                    false => self.credentials.clone(),
+                },
+                scopes: scopes.clone(),
+                endpoint,
+            })
+            .collect()
+    }
+
+    /// The server to push to.
+    pub(crate) fn push_subject(&self) -> Subject {
+        Subject {
+            endpoint: Endpoint::of_domain(&self.domain, self.config()),
+            credentials: self.credentials.clone(),
+            scopes: vec![format!("repository:{}:pull,push", self.path)],
+        }
+    }
+
+    /// The server to push to, with the right to take from the repository `from`.
+    pub(crate) fn mount_subject(&self, from: &str) -> Subject {
+        let mut subject = self.push_subject();
+        subject.scopes.push(format!("repository:{from}:pull"));
+        subject
+    }
+
+    pub(crate) fn denied(&self, subject: &Subject, reason: String) -> Error {
+        match subject.scopes.first() {
+            Some(scope) if scope.ends_with(":pull,push") => Error::PushDenied { reason },
+            _ => Error::Denied { reason },
+        }
+    }
+}
+
+/// How long to wait before the next attempt: 0.1 s, doubling, at most 5 s.
+pub(crate) fn back_off(attempt: u32) -> Duration {
+    let factor = 2_u32.saturating_pow(attempt.min(10));
+    (Duration::from_millis(100) * factor).min(Duration::from_secs(5))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_a_limit() {
+        assert_eq!(back_off(0), Duration::from_millis(100));
+        assert_eq!(back_off(2), Duration::from_millis(400));
+        assert_eq!(back_off(60), Duration::from_secs(5));
     }
 }
