@@ -17,6 +17,8 @@
 //! | [`seccomp`] | loading a compiled filter |
 //! | [`bpf`] | loading and attaching a device program of a v2 cgroup |
 //! | [`signal`] | signal masks and signalfd |
+//! | [`spawn`] | starting another program from a process with threads |
+//! | [`memory`] | giving memory back |
 
 #![allow(
     unsafe_code,
@@ -28,11 +30,13 @@ pub mod clone;
 pub mod exec;
 pub mod fds;
 pub mod identity;
+pub mod memory;
 pub mod mount;
 pub mod namespace;
 pub mod overlay;
 pub mod pty;
 pub mod seccomp;
 pub mod signal;
+pub mod spawn;
 
 mod call;
