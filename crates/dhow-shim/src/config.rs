@@ -1,6 +1,8 @@
 //! What a shim is told: its container, and the requests that carry data.
 
-use std::path::PathBuf;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
 use dhow_logging::LogConfig;
 use dhow_oci::runtime;
@@ -131,4 +133,22 @@ pub struct ExecRequest {
     /// Give the client its standard error.
     #[serde(default)]
     pub stderr: bool,
+}
+
+/// The longest path a socket's address takes.
+const LONGEST_ADDRESS: usize = 107;
+
+/// A path for `socket` that fits into an address: itself, or one through a descriptor of its folder, which must stay
+/// open while the path is used.
+pub(crate) fn short_socket_path(socket: &Path) -> io::Result<(Option<OwnedFd>, PathBuf)> {
+    if socket.as_os_str().len() <= LONGEST_ADDRESS {
+        return Ok((None, socket.to_path_buf()));
+    }
+    let (Some(folder), Some(name)) = (socket.parent(), socket.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
+    let folder = rustix::fs::open(folder, flags, rustix::fs::Mode::empty())?;
+    let path = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name);
+    Ok((Some(folder), path))
 }
