@@ -1,7 +1,8 @@
 //! End-to-end tests: this tree's engine, driven by both command lines and over its API.
 //!
 //! The tests stand in `tests/`, one file a subject. Each starts engines of its own ([`dhow_testkit::Engine`]) and
-//! leaves nothing behind. Those that talk only through a command line run with `dhow` and with the official `docker`.
+//! leaves nothing behind. With `DHOW_E2E_SOCKET` they run against the engine that listens there instead (one test at a
+//! time): what fails against a real Docker Engine is wrong as a test. Those that talk only through a command line run with `dhow` and with the official `docker`.
 
 use dhow_testkit::{Cli, Engine, Output};
 
@@ -18,7 +19,8 @@ impl Bench {
     /// Starts an engine with the busybox image.
     #[must_use]
     pub fn new(cli: Cli) -> Self {
-        let engine = Engine::start();
+        let foreign = std::env::var_os("DHOW_E2E_SOCKET").map(std::path::PathBuf::from);
+        let engine = foreign.map_or_else(Engine::start, |socket| Engine::foreign(&socket));
         engine.import_busybox();
         Self { cli, engine }
     }
@@ -71,8 +73,17 @@ impl Bench {
 /// Runs `test` with each command line on an engine of its own; skips it loudly without root.
 pub fn with_both(test: impl Fn(&Bench)) {
     if dhow_testkit::root_or_skip("an end-to-end test") {
-        for cli in Cli::BOTH {
+        for cli in command_lines() {
             test(&Bench::new(cli));
         }
+    }
+}
+
+/// Both command lines, or the one that `DHOW_E2E_CLI` names.
+fn command_lines() -> Vec<Cli> {
+    match std::env::var("DHOW_E2E_CLI").as_deref() {
+        Ok("dhow") => vec![Cli::Dhow],
+        Ok("docker") => vec![Cli::Docker],
+        _ => Cli::BOTH.to_vec(),
     }
 }

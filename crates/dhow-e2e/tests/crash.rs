@@ -127,26 +127,26 @@ fn a_container_can_be_handled_after_the_next_start() {
         "run",
         "-d",
         "--name",
-        "a",
+        "aa",
         "busybox",
         "sh",
         "-c",
         "trap 'echo ending; exit 9' TERM; echo up; while true; do usleep 1000; done",
     ]);
-    let pid = b.words_ok(&["inspect", "-f", "{{.State.Pid}}", "a"]);
+    let pid = b.words_ok(&["inspect", "-f", "{{.State.Pid}}", "aa"]);
     b.engine.kill9();
     b.engine.boot();
     assert_eq!(
-        b.words_ok(&["inspect", "-f", "{{.State.Pid}} {{.State.Status}}", "a"]),
+        b.words_ok(&["inspect", "-f", "{{.State.Pid}} {{.State.Status}}", "aa"]),
         format!("{pid} running")
     );
-    assert_eq!(b.ok("exec a echo still"), "still");
-    assert_eq!(b.ok("stop a"), "a");
+    assert_eq!(b.ok("exec aa echo still"), "still");
+    assert_eq!(b.ok("stop aa"), "aa");
     assert_eq!(
-        b.words_ok(&["inspect", "-f", "{{.State.ExitCode}}", "a"]),
+        b.words_ok(&["inspect", "-f", "{{.State.ExitCode}}", "aa"]),
         "9"
     );
-    assert_eq!(b.ok("logs a"), "up\nending");
+    assert_eq!(b.ok("logs aa"), "up\nending");
 }
 
 /// Two daemons on one folder: the second says so in one line and does no harm.

@@ -10,7 +10,8 @@ fn serve(b: &Bench, name: &str, publish: &str, answer: &str) {
         "run", "-d", "--name", name, "-p", publish, "busybox", "sh", "-c", &script,
     ]);
     // It serves when the port is listed in the container's own table.
-    let listening = "until grep -q ':0050 00000000:0000 0A' /proc/net/tcp; do usleep 1000; done";
+    let listening =
+        "until grep -q ':0050 0*:0000 0A' /proc/net/tcp /proc/net/tcp6; do usleep 1000; done";
     let _ = b.words_ok(&["exec", name, "sh", "-c", listening]);
 }
 
@@ -76,8 +77,8 @@ fn a_container_reaches_another_by_the_hosts_address() {
 #[test]
 fn ephemeral_ports_and_ranges_are_given_out() {
     with_both(|b| {
-        let _ = b.ok("run -d --name e -p 80 -p 7000-7001:90-91/udp busybox sleep 1000");
-        let ports = b.ok("port e");
+        let _ = b.ok("run -d --name ee -p 80 -p 7000-7001:90-91/udp busybox sleep 1000");
+        let ports = b.ok("port ee");
         assert!(
             ports.contains("90/udp -> 0.0.0.0:7000") && ports.contains("91/udp -> 0.0.0.0:7001"),
             "{ports}"
@@ -100,7 +101,8 @@ fn a_port_outlives_the_daemon() {
     b.engine.kill9();
     assert_eq!(fetch(&b, "127.0.0.1:18083"), "still");
     b.engine.boot();
-    let listening = "until grep -q ':0050 00000000:0000 0A' /proc/net/tcp; do usleep 1000; done";
+    let listening =
+        "until grep -q ':0050 0*:0000 0A' /proc/net/tcp /proc/net/tcp6; do usleep 1000; done";
     let _ = b.words_ok(&["exec", "web", "sh", "-c", listening]);
     assert_eq!(fetch(&b, "127.0.0.1:18083"), "still");
 }

@@ -106,7 +106,7 @@ fn a_private_authority_is_trusted_when_its_certificate_is_there() {
     with_both(|b| {
         let registry = Registry::start_beside(RegistryKind::Tls, b.engine.pid());
         registry.fill(&images::busybox_layout(), "safe/box:1");
-        let name = format!("{}/safe/box:1", registry.host());
+        let name = format!("{}/safe/box:1", registry.outer_host());
         let refused = b.words(&["pull", &name]);
         assert_eq!(refused.code, 1);
         let text = refused.stderr.to_lowercase();
@@ -122,12 +122,16 @@ fn a_private_authority_is_trusted_when_its_certificate_is_there() {
     let engine = Engine::start();
     let registry = Registry::start_beside(RegistryKind::Tls, engine.pid());
     registry.fill(&images::busybox_layout(), "safe/box:1");
-    let folder = std::path::Path::new("/etc/dhow/certs.d").join(registry.host());
+    let folder = std::path::Path::new("/etc/dhow/certs.d").join(registry.outer_host());
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::copy(registry.authority(), folder.join("ca.crt")).unwrap();
     let output = Cli::Dhow.run(
         &engine,
-        &["pull", "-q", &format!("{}/safe/box:1", registry.host())],
+        &[
+            "pull",
+            "-q",
+            &format!("{}/safe/box:1", registry.outer_host()),
+        ],
     );
     std::fs::remove_dir_all(&folder).unwrap();
     let _ = output.ok();

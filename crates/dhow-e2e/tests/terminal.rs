@@ -108,17 +108,17 @@ fn ctrl_c_reaches_the_foreground_job_only() {
 #[test]
 fn detaching_leaves_the_container_running_and_attach_comes_back() {
     with_both(|b| {
-        let mut session = Session::start(b, &["run", "-it", "--name", "d", "busybox", "sh"]);
+        let mut session = Session::start(b, &["run", "-it", "--name", "dd", "busybox", "sh"]);
         session.expect("# ");
         session.type_in("echo fir''st\r");
         session.expect("first");
         session.type_in("\u{10}\u{11}");
         session.end();
         assert_eq!(
-            b.words_ok(&["inspect", "-f", "{{.State.Running}}", "d"]),
+            b.words_ok(&["inspect", "-f", "{{.State.Running}}", "dd"]),
             "true"
         );
-        let mut session = Session::start(b, &["attach", "d"]);
+        let mut session = Session::start(b, &["attach", "dd"]);
         session.type_in("echo sec''ond; exit 3\r");
         session.expect("second");
         assert_eq!(session.end(), 3);
@@ -128,8 +128,8 @@ fn detaching_leaves_the_container_running_and_attach_comes_back() {
 #[test]
 fn an_exec_has_its_own_terminal() {
     with_both(|b| {
-        let _ = b.ok("run -d --name x busybox sleep 1000");
-        let mut session = Session::start(b, &["exec", "-it", "x", "sh"]);
+        let _ = b.ok("run -d --name xx busybox sleep 1000");
+        let mut session = Session::start(b, &["exec", "-it", "xx", "sh"]);
         session.expect("# ");
         session.type_in("stty size; exit 6\r");
         session.expect("30 90");

@@ -4,7 +4,7 @@ use crate::{Leaks, cli, http, packages};
 use serde_json::Value;
 use std::fs::{self, File};
 use std::net::TcpStream;
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -35,6 +35,8 @@ pub struct Engine {
     daemon: Option<Child>,
     leaks: Leaks,
     anchor: Option<Child>,
+    /// The process of an engine that is not ours, in a run against a reference engine.
+    foreign: Option<u32>,
 }
 
 /// The `dhow` program of this tree, built once if it is not fresh.
@@ -97,12 +99,41 @@ impl Engine {
             options,
             daemon: None,
             anchor: None,
+            foreign: None,
         };
         if !engine.options.host_network {
             engine.anchor = Some(anchor());
         }
         engine.boot();
         engine
+    }
+
+    /// Takes the engine that listens on `socket`, which is not ours and may be another program, so that the same tests
+    /// can be run against a reference engine. It should have no containers: those that are there are removed at the end.
+    ///
+    /// # Panics
+    /// When nobody listens there.
+    #[must_use]
+    pub fn foreign(socket: &Path) -> Self {
+        let root = tempfile::Builder::new()
+            .prefix("dhow-e2e-")
+            .tempdir()
+            .expect("the temporary folder is writable");
+        let home = root.path().join("home");
+        fs::create_dir(&home).expect("the engine's root is writable");
+        let stream =
+            UnixStream::connect(socket).unwrap_or_else(|e| panic!("{}: {e}", socket.display()));
+        Self {
+            socket: socket.to_owned(),
+            home,
+            leaks: Leaks::watch(root.path()),
+            subnet: 0,
+            root: Some(root),
+            options: EngineOptions::default(),
+            daemon: None,
+            anchor: None,
+            foreign: u32::try_from(crate::peer(&stream)).ok(),
+        }
     }
 
     /// Starts the daemon again on the same state; it must not be running.
@@ -203,7 +234,8 @@ impl Engine {
     /// When it does not run.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.daemon.as_ref().expect("the daemon runs").id()
+        self.foreign
+            .unwrap_or_else(|| self.daemon.as_ref().expect("the daemon runs").id())
     }
 
     /// The engine's socket.
@@ -311,6 +343,10 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
+        if self.foreign.is_some() {
+            self.remove_containers();
+            return;
+        }
         if self.daemon.is_some() {
             self.remove_containers();
             self.stop();

@@ -26,6 +26,9 @@ pub use engine::{Engine, EngineOptions, program};
 pub use leaks::Leaks;
 pub use registry::{Registry, RegistryKind};
 
+/// An address of every private engine's host that is not a loopback one: registries there are not taken for insecure.
+pub const HOST_ADDRESS: &str = "10.254.254.1";
+
 /// True when the tests run as root; else says loudly, once a call, what is being skipped and why.
 #[must_use]
 pub fn root_or_skip(what: &str) -> bool {

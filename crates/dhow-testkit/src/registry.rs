@@ -1,4 +1,4 @@
-//! Debian's `docker-registry` on a free loopback port: plain, with TLS, or with a password.
+//! Debian's `docker-registry` on a free port: plain, with TLS, or with a password.
 
 use crate::packages;
 use std::fs;
@@ -92,6 +92,12 @@ impl Registry {
         format!("localhost:{}", self.port)
     }
 
+    /// `ADDRESS:PORT` with the address of the private engine's host that is not a loopback one.
+    #[must_use]
+    pub fn outer_host(&self) -> String {
+        format!("{}:{}", crate::HOST_ADDRESS, self.port)
+    }
+
     /// The certificate authority's file of a TLS registry.
     #[must_use]
     pub fn authority(&self) -> PathBuf {
@@ -182,7 +188,7 @@ fn settings(kind: RegistryKind, folder: &Path, port: u16) -> String {
     let storage = folder.join("storage");
     format!(
         "version: 0.1\nlog:\n  level: info\nstorage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: true\n\
-         http:\n  addr: 127.0.0.1:{port}\n{extra}",
+         http:\n  addr: :{port}\n{extra}",
         storage.display()
     )
 }
