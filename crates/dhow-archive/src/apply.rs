@@ -3,6 +3,9 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags};
+
+use crate::extract::{Form, extract};
 use crate::{Error, Limits};
 
 /// How a layer is applied.
@@ -34,15 +37,21 @@ pub struct Applied {
     pub foreign_hardlinks: Vec<ForeignLink>,
     /// Whiteouts that were made.
     pub whiteouts: Vec<PathBuf>,
+    /// Whether the tar says something about the root itself; else the root's attributes are those of the layers below.
+    pub root_mentioned: bool,
+    /// Whether the layer hides everything below it; overlayfs doesn't look for that mark on a layer's root.
+    pub opaque_root: bool,
 }
 
 impl Applied {
     /// Whether [`crate::settle`] has to look at the layers below.
     #[must_use]
     pub fn needs_lower(&self) -> bool {
-        !(self.implicit_dirs.is_empty()
-            && self.foreign_hardlinks.is_empty()
-            && self.whiteouts.is_empty())
+        !self.root_mentioned
+            || self.opaque_root
+            || !(self.implicit_dirs.is_empty()
+                && self.foreign_hardlinks.is_empty()
+                && self.whiteouts.is_empty())
     }
 }
 
@@ -54,6 +63,15 @@ impl Applied {
 /// # Errors
 /// When the stream breaks off or is no tar, exceeds the limits, or the file system refuses.
 pub fn apply(tar: impl Read, root: &Path, options: &ApplyOptions) -> Result<Applied, Error> {
-    let _ = (tar, root, options);
-    todo!()
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::open(root, flags, Mode::empty()).map_err(|e| Error::File {
+        step: "open",
+        path: root.to_owned(),
+        source: e.into(),
+    })?;
+    let form = Form {
+        layer: true,
+        ..Form::default()
+    };
+    extract(tar, root, form, &options.limits)
 }

@@ -3,6 +3,9 @@
 use std::io::Write;
 use std::os::fd::BorrowedFd;
 
+use crate::at::open_dir;
+use crate::names::as_path;
+use crate::tree::TreeWriter;
 use crate::{Error, Written};
 
 /// Writes the overlay upper directory `upper` to `out` as an uncompressed OCI layer, whiteouts in the tar's form.
@@ -13,6 +16,8 @@ use crate::{Error, Written};
 /// # Errors
 /// When something can't be read, or `out` fails.
 pub fn diff(upper: BorrowedFd<'_>, out: impl Write) -> Result<Written, Error> {
-    let _ = (upper, out);
-    todo!()
+    let top = open_dir(upper, b"").map_err(|e| Error::file("open", as_path(b""), e))?;
+    let mut tree = TreeWriter::new(out, true);
+    tree.contents(&top, b"")?;
+    Ok(tree.finish()?.1)
 }

@@ -59,6 +59,12 @@ pub enum Error {
         /// What the archive has.
         new: &'static str,
     },
+    /// A name with so many `..` that it leaves the tree.
+    #[error("{path:?} is outside of the archive's root")]
+    Outside {
+        /// The name in the archive.
+        path: PathBuf,
+    },
     /// A hard link whose target exists nowhere.
     #[error("hard link {path}: target {target} does not exist")]
     LinkTarget {
@@ -94,6 +100,7 @@ impl Classify for Error {
             | Self::LimitExceeded { .. }
             | Self::NotADirectory
             | Self::LinkTarget { .. }
+            | Self::Outside { .. }
             | Self::Overwrite { .. } => ErrorKind::InvalidArgument,
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::Read(source) => match source.kind() {

@@ -18,27 +18,34 @@
 //! # Paths
 //!
 //! Names in an archive are never joined to strings of ours. A name is cleaned first (`/` at the front and `.` drop out,
-//! `..` goes one up and stops at the root), then its parent is opened with
+//! `..` goes one up; one that climbs out of the root is refused), then its parent is opened with
 //! `openat2(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)`, and the last component is only ever used with that descriptor and
 //! `O_NOFOLLOW`. A parent that is a symbolic link *within the archive* is followed inside the root, as Docker does:
 //! `bin -> usr/bin` followed by `bin/sh` makes `usr/bin/sh`, and `x -> /etc` followed by `x/passwd` makes `etc/passwd`
-//! in the layer. A hard link's target may not be a symbolic link that leads elsewhere: the link itself is linked.
+//! in the layer. The target may be missing: then it is made in this layer, as a layer below may have
+//! it. A hard link to a symbolic link is a second name of the link itself.
 
 mod apply;
+mod at;
+mod attributes;
 mod changes;
+mod copy;
 mod diff;
 mod dirs;
 mod error;
+mod extract;
 mod limits;
 mod names;
 mod pack;
 mod remove;
+mod resolve;
 mod settle;
 mod stat;
 pub mod tar;
 mod tree;
 mod unpack;
 mod usage;
+mod walk;
 mod xattrs;
 
 pub use apply::{Applied, ApplyOptions, ForeignLink, apply};

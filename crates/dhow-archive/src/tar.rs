@@ -21,7 +21,10 @@
 //! ```
 
 mod header;
+pub(crate) mod pax;
+pub(crate) mod raw;
 mod reader;
+pub(crate) mod sparse;
 mod writer;
 
 pub use header::{Header, Kind, Mtime, Xattr};

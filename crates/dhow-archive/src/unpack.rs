@@ -2,8 +2,14 @@
 
 use std::io::Read;
 use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use rustix::io::Errno;
+
+use crate::at::open_parent;
+use crate::extract::{Form, extract};
+use crate::resolve::Asked;
 use crate::{Error, Limits};
 
 /// How an archive is unpacked.
@@ -28,6 +34,23 @@ pub fn unpack(
     path: &Path,
     options: &UnpackOptions,
 ) -> Result<(), Error> {
-    let _ = (tar, rootfs, path, options);
-    todo!()
+    let asked = Asked::new(path.as_os_str().as_bytes());
+    match open_parent(rootfs, &asked.path) {
+        Ok(_) => {}
+        Err(Errno::NOENT) => {
+            return Err(Error::NotFound {
+                path: path.to_owned(),
+            });
+        }
+        Err(Errno::NOTDIR) => return Err(Error::NotADirectory),
+        Err(e) => return Err(Error::file("open", path, e)),
+    }
+    let root = open_parent(rootfs, b"").map_err(|e| Error::file("open", Path::new("/"), e))?;
+    let form = Form {
+        layer: false,
+        base: asked.path,
+        owner: options.owner,
+        keep_kind: options.no_overwrite_dir_non_dir,
+    };
+    extract(tar, root, form, &options.limits).map(drop)
 }

@@ -1,20 +1,30 @@
 //! Writing archives.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 
-use super::Header;
+use super::pax;
+use super::raw::{BLOCK, Fields, octal_fits};
+use super::{Header, Kind};
 use crate::Error;
+
+/// How much is copied at once.
+const BUFFER: usize = 256 * 1024;
 
 /// Writes a tar stream. Equal calls give equal bytes.
 #[derive(Debug)]
 pub struct Writer<W> {
     out: W,
+    buffer: Vec<u8>,
 }
 
 impl<W: Write> Writer<W> {
-    /// Writes to `out`; headers are written in one piece each, contents in large ones.
+    /// Writes to `out`; a header goes out together with the beginning of its content, contents in large pieces.
     pub fn new(out: W) -> Self {
-        Self { out }
+        Self {
+            out,
+            buffer: Vec::with_capacity(BUFFER),
+        }
     }
 
     /// Writes an entry without content: anything but a file that is not empty.
@@ -22,8 +32,7 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// When `out` fails.
     pub fn entry(&mut self, header: &Header) -> Result<(), Error> {
-        let _ = header;
-        todo!()
+        self.header(header, 0)
     }
 
     /// Writes a file with the content `bytes`, whose length takes the place of the header's size.
@@ -31,8 +40,11 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// When `out` fails.
     pub fn bytes(&mut self, header: Header, bytes: &[u8]) -> Result<(), Error> {
-        let _ = (header, bytes);
-        todo!()
+        let header = Header {
+            size: bytes.len() as u64,
+            ..header
+        };
+        self.file(&header, bytes)
     }
 
     /// Writes a file with `header.size` bytes from `content`. A source that ends early is filled up with zeroes, as a
@@ -40,16 +52,177 @@ impl<W: Write> Writer<W> {
     ///
     /// # Errors
     /// When `content` can't be read or `out` fails.
-    pub fn file(&mut self, header: &Header, content: impl Read) -> Result<(), Error> {
-        let _ = (header, content);
-        todo!()
+    pub fn file(&mut self, header: &Header, mut content: impl Read) -> Result<(), Error> {
+        self.header(header, header.size)?;
+        let mut remaining = header.size;
+        while remaining > 0 {
+            if self.buffer.len() == BUFFER {
+                self.flush()?;
+            }
+            let start = self.buffer.len();
+            let room = usize::try_from(remaining)
+                .map_or(BUFFER, |most| most.min(BUFFER))
+                .min(BUFFER - start);
+            self.buffer.resize(start + room, 0);
+            let length = match content.read(&mut self.buffer[start..]) {
+                Ok(0) => room, // zeroes
+                Ok(length) => length,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => 0,
+                Err(e) => return Err(Error::file("read", &header.path, e)),
+            };
+            self.buffer.truncate(start + length);
+            remaining -= length as u64;
+        }
+        self.pad(header.size)
     }
 
     /// Writes the end of the archive, flushes and returns `out`.
     ///
     /// # Errors
     /// When `out` fails.
-    pub fn finish(self) -> Result<W, Error> {
+    pub fn finish(mut self) -> Result<W, Error> {
+        self.put(&[0; 2 * BLOCK])?;
+        self.flush()?;
+        self.out.flush().map_err(Error::Write)?;
         Ok(self.out)
+    }
+
+    fn header(&mut self, header: &Header, size: u64) -> Result<(), Error> {
+        let records = records(header, size);
+        if !records.is_empty() {
+            let fields = Fields {
+                name: b"././@PaxHeader",
+                prefix: b"",
+                link: b"",
+                kind: b'x',
+                mode: 0o644,
+                owner: (0, 0),
+                size: records.len() as u64,
+                mtime: 0,
+                device: (0, 0),
+            };
+            self.put(&fields.block().0)?;
+            self.put(&records)?;
+            self.pad(records.len() as u64)?;
+        }
+        let name = name(header);
+        let (prefix, name) = split(&name).unwrap_or((&[], &name));
+        let fields = Fields {
+            name,
+            prefix,
+            link: header.link.as_os_str().as_bytes(),
+            kind: flag(header.kind),
+            mode: header.mode & 0o7777,
+            owner: (header.uid, header.gid),
+            size,
+            mtime: header.mtime.seconds,
+            device: header.device,
+        };
+        self.put(&fields.block().0)
+    }
+
+    fn pad(&mut self, size: u64) -> Result<(), Error> {
+        let over = usize::try_from(size % BLOCK as u64).expect("less than a block");
+        match over {
+            0 => Ok(()),
+            over => self.put(&[0; BLOCK][over..]),
+        }
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        if self.buffer.len() + bytes.len() > BUFFER {
+            self.flush()?;
+        }
+        if bytes.len() > BUFFER {
+            return self.out.write_all(bytes).map_err(Error::Write);
+        }
+        self.buffer.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        self.out.write_all(&self.buffer).map_err(Error::Write)?;
+        self.buffer.clear();
+        Ok(())
+    }
+}
+
+fn flag(kind: Kind) -> u8 {
+    match kind {
+        Kind::File => b'0',
+        Kind::Hardlink => b'1',
+        Kind::Symlink => b'2',
+        Kind::CharDevice => b'3',
+        Kind::BlockDevice => b'4',
+        Kind::Directory => b'5',
+        Kind::Fifo => b'6',
+    }
+}
+
+/// The name as it goes into the archive: a directory's ends with a slash.
+fn name(header: &Header) -> Vec<u8> {
+    let mut name = header.path.as_os_str().as_bytes().to_vec();
+    if header.kind == Kind::Directory && !name.ends_with(b"/") {
+        name.push(b'/');
+    }
+    name
+}
+
+/// Prefix and name for the fields of ustar; `None` when it doesn't fit.
+fn split(name: &[u8]) -> Option<(&[u8], &[u8])> {
+    if name.len() <= 100 {
+        return Some((&[], name));
+    }
+    // The last slash counts only if something is behind it.
+    let slash = name[..name.len() - 1]
+        .iter()
+        .take(156)
+        .rposition(|byte| *byte == b'/')?;
+    let (prefix, rest) = (&name[..slash], &name[slash + 1..]);
+    (rest.len() <= 100 && !prefix.is_empty()).then_some((prefix, rest))
+}
+
+/// What the header block can't say.
+fn records(header: &Header, size: u64) -> Vec<u8> {
+    let mut records = Vec::new();
+    let name = name(header);
+    if split(&name).is_none() {
+        pax::record(&mut records, b"path", &name);
+    }
+    let link = header.link.as_os_str().as_bytes();
+    if link.len() > 100 {
+        pax::record(&mut records, b"linkpath", link);
+    }
+    for (key, id) in [("uid", header.uid), ("gid", header.gid)] {
+        if !octal_fits(u64::from(id), 7) {
+            pax::record(&mut records, key.as_bytes(), id.to_string().as_bytes());
+        }
+    }
+    if !octal_fits(size, 11) {
+        pax::record(&mut records, b"size", size.to_string().as_bytes());
+    }
+    let (seconds, nanoseconds) = (header.mtime.seconds, header.mtime.nanoseconds);
+    let plain = u64::try_from(seconds).is_ok_and(|seconds| octal_fits(seconds, 11));
+    if !plain || nanoseconds != 0 {
+        pax::record(
+            &mut records,
+            b"mtime",
+            time(seconds, nanoseconds).as_bytes(),
+        );
+    }
+    for xattr in &header.xattrs {
+        let key = [pax::XATTR.as_bytes(), &xattr.name].concat();
+        pax::record(&mut records, &key, &xattr.value);
+    }
+    records
+}
+
+fn time(seconds: i64, nanoseconds: u32) -> String {
+    match (seconds, nanoseconds) {
+        (seconds, 0) => seconds.to_string(),
+        (seconds, nanoseconds) if seconds >= 0 => format!("{seconds}.{nanoseconds:09}"),
+        (seconds, nanoseconds) => {
+            format!("-{}.{:09}", -(seconds + 1), 1_000_000_000 - nanoseconds)
+        }
     }
 }
