@@ -68,11 +68,6 @@ pub enum Error {
     /// The address asked for is in no subnet of the network.
     #[error("invalid endpoint settings:\nno configured subnet contains IP address {0}")]
     AddressOutside(IpAddr),
-    /// An address was asked for on a network whose subnet was chosen by us.
-    #[error(
-        "invalid endpoint settings:\nuser specified IP address is supported only when connecting to networks with user configured subnets"
-    )]
-    AddressNotConfigurable,
     /// An address was asked for on the default bridge.
     #[error(
         "invalid endpoint settings:\nuser specified IP address is supported on user defined networks only"
@@ -252,7 +247,6 @@ impl Classify for Error {
             Self::Ambiguous { .. }
             | Self::InvalidName(_)
             | Self::AddressOutside(_)
-            | Self::AddressNotConfigurable
             | Self::AddressOnDefault
             | Self::AliasOnDefault
             | Self::InvalidIpam(_)

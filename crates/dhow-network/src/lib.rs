@@ -12,12 +12,20 @@
 //! All calls block (for well under a millisecond, save [`Networks::open`] and [`Networks::reconcile`]).
 
 mod config;
+mod create;
+mod endpoints;
 mod error;
 mod files;
+mod host;
+mod ipam;
 mod mac;
+mod netlink;
 mod networks;
+mod nft;
+mod ports;
 mod prefix;
 mod record;
+mod state;
 
 pub use config::{AddressPool, CreateNetwork, NetworksConfig};
 pub use error::{Error, PortError, SystemText};
