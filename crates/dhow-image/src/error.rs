@@ -11,7 +11,7 @@ pub enum Error {
     #[error("No such image: {0}")]
     NotFound(String),
     /// Several images' ids begin so.
-    #[error("ambiguous reference: {0}")]
+    #[error("ambiguous reference")]
     Ambiguous(String),
     /// Not a reference.
     #[error(transparent)]
@@ -33,7 +33,9 @@ pub enum Error {
         platform: String,
     },
     /// The registry's index has nothing for that platform.
-    #[error("no matching manifest for {platform} in the manifest list entries: not found")]
+    #[error(
+        "no matching manifest for {platform} in the manifest list entries: no match for platform in manifest: not found"
+    )]
     NoManifest {
         /// The platform asked for.
         platform: String,
@@ -51,6 +53,12 @@ pub enum Error {
     /// A push of what isn't here.
     #[error("An image does not exist locally with the tag: {0}")]
     NotTagged(String),
+    /// The repository is private or missing; moby's text.
+    #[error("pull access denied for {0}, repository does not exist or may require 'docker login'")]
+    Denied(String),
+    /// A push of a tag that isn't here.
+    #[error("tag does not exist: {0}")]
+    NoTag(String),
     /// The registry client failed.
     #[error(transparent)]
     Registry(#[from] dhow_distribution::Error),
@@ -132,11 +140,11 @@ pub enum Error {
 impl Classify for Error {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::NotFound(_) | Self::WrongPlatform { .. } | Self::NoManifest { .. } => {
-                ErrorKind::NotFound
-            }
-            Self::Ambiguous(_)
-            | Self::Change(_)
+            Self::NotFound(_)
+            | Self::Ambiguous(_)
+            | Self::WrongPlatform { .. }
+            | Self::NoManifest { .. } => ErrorKind::NotFound,
+            Self::Change(_)
             | Self::Archive(_)
             | Self::Invalid(_)
             | Self::Manifest { .. }
@@ -145,7 +153,7 @@ impl Classify for Error {
             Self::Digest(source) => source.kind(),
             Self::Platform(source) => source.kind(),
             Self::Conflict { .. } => ErrorKind::Conflict,
-            Self::NotTagged(_) => ErrorKind::NotFound,
+            Self::NotTagged(_) | Self::NoTag(_) | Self::Denied(_) => ErrorKind::NotFound,
             Self::Registry(source) => source.kind(),
             Self::Metadata(source) => source.kind(),
             Self::Cancelled(_) => ErrorKind::Cancelled,

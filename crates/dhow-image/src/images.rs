@@ -1,5 +1,4 @@
 //! The handle to all images.
-#![allow(clippy::todo, unused_variables, reason = "being filled in")]
 
 use std::sync::Arc;
 
@@ -9,10 +8,12 @@ use dhow_metadata::Database;
 use dhow_oci::{Digest, Platform, Reference};
 use dhow_snapshot::Snapshots;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::io::SyncIoBridge;
 
+use crate::store::Store;
 use crate::{
     BundledImage, CommitOptions, Deleted, Error, HistoryEntry, Image, ImportOptions, InUse,
-    PlatformImage, ProgressSender, Pruned,
+    PlatformImage, Progress, ProgressSender, Pruned,
 };
 
 /// What images are made of.
@@ -33,13 +34,15 @@ pub struct ImagesConfig {
 /// All images of an engine; clones are the same store.
 #[derive(Clone)]
 pub struct Images {
-    inner: Arc<ImagesConfig>,
+    store: Arc<Store>,
 }
 
 impl Images {
     /// Opens the store.
     pub fn open(config: ImagesConfig) -> Result<Self, Error> {
-        todo!()
+        Ok(Self {
+            store: Arc::new(Store::new(config)),
+        })
     }
 
     /// The image of that name, id, beginning of an id, or `name@digest`; for `platform` if said, else for this machine.
@@ -47,32 +50,32 @@ impl Images {
     /// # Errors
     /// `No such image: x:tag`, an ambiguous id, a malformed name (`InvalidArgument`), or a platform that isn't there.
     pub fn resolve(&self, name: &str, platform: Option<&Platform>) -> Result<Image, Error> {
-        todo!()
+        self.store.resolve(name, platform)
     }
 
     /// Every image, newest first, dangling ones too.
     pub fn list(&self) -> Result<Vec<Image>, Error> {
-        todo!()
+        self.store.list()
     }
 
     /// The manifests of an image, one per platform and attestation.
     pub fn platforms(&self, image: &Image) -> Result<Vec<PlatformImage>, Error> {
-        todo!()
+        self.store.platforms(&image.target)
     }
 
     /// Bytes of `image` that other images use too.
     pub fn shared_size(&self, image: &Image) -> Result<u64, Error> {
-        todo!()
+        self.store.shared_size(&image.target)
     }
 
     /// Bytes of all images' blobs and unpacked layers, each counted once (`LayersSize` of the API).
     pub fn disk_usage(&self) -> Result<u64, Error> {
-        todo!()
+        self.store.disk_usage()
     }
 
     /// Gives the image `source` another name (`latest` if `target` has no tag), taking it from the image that had it.
     pub fn tag(&self, source: &str, target: &Reference) -> Result<(), Error> {
-        todo!()
+        self.store.tag(source, target)
     }
 
     /// Removes a name, or an image with all its names, with Docker's rules.
@@ -85,7 +88,7 @@ impl Images {
         prune: bool,
         in_use: &dyn Fn(&Digest) -> Option<InUse>,
     ) -> Result<Vec<Deleted>, Error> {
-        todo!()
+        self.store.remove(name, force, prune, in_use)
     }
 
     /// Removes every image that `select` picks and nobody uses; dangling ones are those with no tags.
@@ -94,12 +97,12 @@ impl Images {
         select: &dyn Fn(&Image) -> bool,
         in_use: &dyn Fn(&Digest) -> Option<InUse>,
     ) -> Result<Pruned, Error> {
-        todo!()
+        self.store.prune(select, in_use)
     }
 
     /// How the image came about, newest step first.
     pub fn history(&self, name: &str) -> Result<Vec<HistoryEntry>, Error> {
-        todo!()
+        self.store.history(name)
     }
 
     /// Fetches an image and unpacks it. A bundled image is loaded instead.
@@ -112,7 +115,13 @@ impl Images {
         credentials: &Credentials,
         progress: &ProgressSender,
     ) -> Result<Image, Error> {
-        todo!()
+        let reference = reference.clone().with_default_tag();
+        if self.load_bundled(&reference).await? {
+            return self.bundled_pulled(&reference, platform, progress).await;
+        }
+        self.store
+            .pull(&reference, platform, credentials, progress)
+            .await
     }
 
     /// Sends an image to the registry of its name; without a tag every tag of the repository is sent (`all_tags`).
@@ -123,7 +132,9 @@ impl Images {
         credentials: &Credentials,
         progress: &ProgressSender,
     ) -> Result<(), Error> {
-        todo!()
+        self.store
+            .push(reference, platform, credentials, progress)
+            .await
     }
 
     /// Takes the images of a `docker save` archive or an OCI layout, plain or compressed.
@@ -133,7 +144,12 @@ impl Images {
         platform: Option<&Platform>,
         progress: &ProgressSender,
     ) -> Result<Vec<Image>, Error> {
-        todo!()
+        let (store, platform, progress) =
+            (Arc::clone(&self.store), platform.cloned(), progress.clone());
+        blocking("the load", move || {
+            store.load(SyncIoBridge::new(archive), platform.as_ref(), &progress)
+        })
+        .await
     }
 
     /// Writes the named images as one archive (OCI layout with Docker's `manifest.json`).
@@ -145,7 +161,19 @@ impl Images {
         platform: Option<&Platform>,
         out: impl AsyncWrite + Send + Unpin + 'static,
     ) -> Result<(), Error> {
-        todo!()
+        let plan = self.store.plan_save(names, platform)?;
+        let lease = self.store.lease_plan(&plan);
+        let store = Arc::clone(&self.store);
+        blocking("the save", move || {
+            let _lease = lease;
+            let mut out = SyncIoBridge::new(out);
+            store.write_archive(&plan, &mut out)?;
+            out.shutdown().map_err(|source| Error::Io {
+                step: "write archive".into(),
+                source,
+            })
+        })
+        .await
     }
 
     /// Makes an image of a file system's archive, plain or compressed.
@@ -154,7 +182,11 @@ impl Images {
         archive: impl AsyncRead + Send + Unpin + 'static,
         options: ImportOptions,
     ) -> Result<Image, Error> {
-        todo!()
+        let store = Arc::clone(&self.store);
+        blocking("the import", move || {
+            store.import(SyncIoBridge::new(archive), &options)
+        })
+        .await
     }
 
     /// Makes an image of `parent` and one more layer: an OCI layer's tar stream, plain. Blocking and long.
@@ -164,25 +196,82 @@ impl Images {
         layer: impl std::io::Read,
         options: CommitOptions,
     ) -> Result<Image, Error> {
-        todo!()
+        self.store.commit(parent, layer, options)
     }
 
     /// The chain id of the image's top layer, unpacking first where that was not done; `None` without layers.
     ///
     /// Blocking; fast when unpacked already.
     pub fn unpack(&self, image: &Image) -> Result<Option<Digest>, Error> {
-        todo!()
+        if image.chain.is_some() {
+            return Ok(image.chain);
+        }
+        self.store
+            .unpack(&self.store.loaded(&image.manifest)?, &|_| ())
     }
 
     /// Loads the bundled image of that name unless it is here; false when none is called so.
     pub async fn load_bundled(&self, reference: &Reference) -> Result<bool, Error> {
-        todo!()
+        let name = reference.clone().with_default_tag();
+        let is_it = |image: &&BundledImage| {
+            Reference::parse(image.reference).is_ok_and(|r| r.with_default_tag() == name)
+        };
+        let Some(image) = self.store.bundled.iter().find(is_it).copied() else {
+            return Ok(false);
+        };
+        if self.store.find(&name.canonical()).is_ok() {
+            return Ok(true);
+        }
+        let store = Arc::clone(&self.store);
+        blocking("the load", move || {
+            let (progress, _) = tokio::sync::mpsc::channel(1);
+            store.load((image.archive)().as_slice(), None, &progress)
+        })
+        .await?;
+        Ok(true)
     }
 
     /// Removes blobs and layers that no record leads to; returns the bytes won. Blocking.
     pub fn collect_garbage(&self) -> Result<u64, Error> {
-        todo!()
+        self.store.collect_garbage()
     }
+}
+
+impl Images {
+    async fn bundled_pulled(
+        &self,
+        reference: &Reference,
+        platform: Option<&Platform>,
+        progress: &ProgressSender,
+    ) -> Result<Image, Error> {
+        let image = self.resolve(&reference.canonical(), platform)?;
+        let lines = [
+            Progress {
+                id: reference.tag().map(str::to_owned),
+                ..Progress::line(format!("Pulling from {}", reference.path()))
+            },
+            Progress::line(format!("Digest: {}", image.id)),
+            Progress::line(format!(
+                "Status: Loaded {} from the program itself",
+                reference.familiar()
+            )),
+        ];
+        for line in lines {
+            // Nobody listening is no reason to stop.
+            let _ = progress.send(line).await;
+        }
+        Ok(image)
+    }
+}
+
+/// Runs what takes long on a thread that may block.
+async fn blocking<T: Send + 'static>(
+    what: &'static str,
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| Error::Cancelled(what))?
 }
 
 impl std::fmt::Debug for Images {

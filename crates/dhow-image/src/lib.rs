@@ -8,10 +8,28 @@
 //! transaction) unless said otherwise, the others are async and stop when their future is dropped, leaving the store
 //! consistent.
 
+mod build;
+mod changes;
 mod error;
+mod feed;
+mod fetch;
+mod gc;
+mod history;
 mod images;
+mod layer;
+mod lease;
+mod load;
+mod lookup;
+mod meter;
+mod names;
 mod progress;
+mod pull;
+mod push;
+mod records;
+mod save;
+mod store;
 mod types;
+mod unpack;
 
 pub use error::Error;
 pub use images::{Images, ImagesConfig};
