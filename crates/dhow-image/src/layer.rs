@@ -63,7 +63,7 @@ pub(crate) fn unpack(
     limits: Limits,
 ) -> Result<Unpacked, Failure> {
     let staging = snapshots.begin().map_err(Failure::Store)?;
-    let decoded = decode(source).and_then(|mut tar| Ok(pump(&mut *tar, staging.path(), limits)));
+    let decoded = decode(source).map(|mut tar| pump(&mut *tar, staging.path(), limits));
     let drained = io::copy(source, &mut io::sink());
     let (applied, diff_id) = decoded.map_err(Failure::Stream)??;
     drained.map_err(Failure::Stream)?;

@@ -83,9 +83,10 @@ impl Store {
         platform: Option<&Platform>,
         progress: &ProgressSender,
     ) -> Result<Vec<Image>, Error> {
+        let read = Rc::new(Cell::new(0));
         let counted = Counted {
             inner: archive,
-            read: 0,
+            read: Rc::clone(&read),
         };
         let mut source = BufReader::with_capacity(256 << 10, counted);
         let contents = {
@@ -376,11 +377,7 @@ fn clean(path: &Path) -> Option<PathBuf> {
     for component in path.components() {
         match component {
             Component::Normal(name) => clean.push(name),
-            Component::ParentDir => {
-                if !clean.pop() {
-                    return None;
-                }
-            }
+            Component::ParentDir if !clean.pop() => return None,
             _ => {}
         }
     }
