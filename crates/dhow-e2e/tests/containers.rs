@@ -1,4 +1,5 @@
 //! Containers from create to remove, by both command lines.
+#![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
 
 use dhow_e2e::with_both;
 use dhow_testkit::{Cli, Engine, EngineOptions};

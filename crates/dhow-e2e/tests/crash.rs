@@ -1,4 +1,5 @@
 //! `kill -9` of the daemon: nothing that runs notices, nothing that happened is lost.
+#![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
 
 use dhow_e2e::Bench;
 use dhow_testkit::Cli;

@@ -1,4 +1,5 @@
 //! The fixtures themselves: that they are made, and are what they claim.
+#![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
 
 use dhow_testkit::{images, packages};
 use std::process::Command;

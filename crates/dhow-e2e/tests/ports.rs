@@ -1,4 +1,5 @@
 //! Published ports: from the host's loopback, from its address, from other containers.
+#![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
 
 use dhow_e2e::{Bench, with_both};
 use std::io::Read;

@@ -1,4 +1,5 @@
 //! A real service: Redis, installed inside a container over the network, published, restarted, its data kept.
+#![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
 
 use dhow_testkit::{Cli, Engine, EngineOptions, http::Body, images};
 use std::io::{Read, Write};

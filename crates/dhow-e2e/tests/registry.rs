@@ -1,4 +1,5 @@
 //! Real registries: pull, push, TLS, passwords, and what goes wrong.
+#![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
 
 use dhow_e2e::{Bench, with_both};
 use dhow_testkit::{Cli, Engine, Registry, RegistryKind, images};

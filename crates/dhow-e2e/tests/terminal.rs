@@ -1,4 +1,5 @@
 //! Interactive containers on a real terminal, which util-linux's `script` provides.
+#![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
 
 use dhow_e2e::{Bench, with_both};
 use std::io::{Read, Write};

@@ -79,7 +79,11 @@ impl Random {
     /// A file's bytes: sizes spread over the powers of two; one byte in five is random, the rest are repeated words.
     fn content(&mut self) -> Vec<u8> {
         let size = usize::try_from(self.next() % (1 << (self.next() % 8 + 10))).unwrap_or_default();
-        let size = if self.next() % 40 == 0 { 900_000 } else { size };
+        let size = if self.next().is_multiple_of(40) {
+            900_000
+        } else {
+            size
+        };
         let mut content = Vec::with_capacity(size + 64);
         while content.len() < size {
             let word = self.next();

@@ -18,7 +18,7 @@ struct Reserved {
 
 const RESERVED: &[Reserved] = &[
     Reserved {
-        word: "unsafe {",
+        word: concat!("unsafe", " {"),
         users: &["dhow-sys"],
         reason: "unsafe code lives in dhow-sys alone: add a safe primitive there",
     },
@@ -112,8 +112,12 @@ fn without_tests(text: &str) -> &str {
 }
 
 fn is_test(path: &Path) -> bool {
-    path.components()
-        .any(|part| part.as_os_str() == "tests" || part.as_os_str() == "benches")
+    let folder = |part: std::path::Component<'_>| {
+        ["tests", "benches", "examples"]
+            .iter()
+            .any(|name| part.as_os_str() == *name)
+    };
+    path.components().any(folder)
         || path
             .file_name()
             .is_some_and(|name| name == "tests.rs" || name == "testing.rs")
