@@ -2,8 +2,6 @@
 
 mod connection;
 mod spawn;
-#[cfg(test)]
-mod tests;
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -159,13 +157,9 @@ impl Shim {
     /// # Errors
     /// [`Error::Refused`] with the runtime's chain.
     pub async fn exec(&self, request: &ExecRequest) -> Result<ExecStarted, Error> {
-        let mut connection = self.connection().await?;
-        match connection.call(&Request::Exec(Box::new(request.clone()))).await? {
-            Response::Process { pid, .. } => Ok(ExecStarted { pid, stream: connection.into_stream() }),
-            other => {
-                self.put_back(connection);
-                Err(self.unexpected(&other))
-            }
+        match self.exchange(&Request::Exec(Box::new(request.clone()))).await? {
+            (connection, Response::Process { pid, .. }) => Ok(ExecStarted { pid, stream: connection.into_stream() }),
+            (_, other) => Err(self.unexpected(&other)),
         }
     }
 
@@ -231,21 +225,29 @@ impl Shim {
     }
 
     async fn call(&self, request: &Request) -> Result<Response, Error> {
-        let mut connection = self.connection().await?;
-        let answer = connection.call(request).await?;
+        let (connection, answer) = self.exchange(request).await?;
         self.put_back(connection);
         Ok(answer)
     }
 
     /// A connection that `request` has turned into something else.
     async fn converted(&self, request: &Request) -> Result<Connection, Error> {
+        match self.exchange(request).await? {
+            (connection, Response::Done) => Ok(connection),
+            (_, other) => Err(self.unexpected(&other)),
+        }
+    }
+
+    /// Sends a request and gives its answer with the connection it came on.
+    async fn exchange(&self, request: &Request) -> Result<(Connection, Response), Error> {
         let mut connection = self.connection().await?;
-        match connection.call(request).await? {
-            Response::Done => Ok(connection),
-            other => {
+        match connection.call(request).await {
+            Ok(answer) => Ok((connection, answer)),
+            Err(refused @ Error::Refused { .. }) => {
                 self.put_back(connection);
-                Err(self.unexpected(&other))
+                Err(refused)
             }
+            Err(error) => Err(error),
         }
     }
 

@@ -29,6 +29,6 @@ pub use config::{AttachRequest, ConsoleSize, ExecRequest, Rootfs, RuntimeChoice,
 pub use error::Error;
 pub use protocol::{ExecState, ShimEvent, ShimState, ShimStatus};
 pub use record::{ExecRecord, ExitRecord, exec_records, exit_record};
-pub use server::main;
+pub use server::{Simulated, main, main_with};
 
 pub use dhow_logging::LogConfig;
