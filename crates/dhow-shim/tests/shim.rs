@@ -156,6 +156,7 @@ async fn resizing_needs_a_terminal() {
     let (shim, _) = fixture.spawn().await.unwrap();
     assert_eq!(shim.resize(None, 1, 2).await.unwrap_err().to_string(), "no terminal");
     fixture.config.terminal = true;
+    // The next shim may take over the socket's path before this one is done; that one must not remove it then.
     shim.kill(9, true).await.unwrap();
     let (shim, _) = fixture.spawn().await.unwrap();
     let mut stream = shim.attach(ALL).await.unwrap();
@@ -174,7 +175,8 @@ async fn a_container_that_can_not_be_made_leaves_no_shim() {
         "process": {"cwd": "/", "args": ["/no/such"], "user": {"uid": 0, "gid": 0}},
     }));
     let error = fixture.spawn().await.unwrap_err();
-    assert_eq!(error.to_string(), "error during container init: exec: \"/no/such\": stat /no/such: no such file or directory");
+    let text = error.to_string();
+    assert!(text.ends_with("exec: \"/no/such\": stat /no/such: no such file or directory"), "{text}");
     assert_eq!(error.kind(), dhow_errdefs::ErrorKind::InvalidArgument);
     assert!(!fixture.config.socket.exists());
     assert_eq!(std::fs::read_dir(fixture.state_dir()).unwrap().count(), 0);
@@ -279,8 +281,9 @@ async fn garbage_on_the_socket_harms_nobody() {
     shim.start().await.unwrap();
     for garbage in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"\xff\xff\xff\xff", b"\x02\0\0\0{}", b"\x07\0\0\0\"start\"", b""] {
         let mut stream = tokio::net::UnixStream::connect(&fixture.config.socket).await.unwrap();
-        stream.write_all(garbage).await.unwrap();
-        stream.shutdown().await.unwrap();
+        // The shim may have hung up already.
+        let _ = stream.write_all(garbage).await;
+        let _ = stream.shutdown().await;
         let mut answer = Vec::new();
         let _ = within(stream.read_to_end(&mut answer)).await;
     }
@@ -298,11 +301,12 @@ async fn versions_are_agreed_on() {
         [("{\"hello\":{\"min\":1,\"max\":99,\"name\":\"x\"}}", "1"), ("{\"hello\":{\"min\":98,\"max\":99}}", "null")]
     {
         let mut stream = tokio::net::UnixStream::connect(&fixture.config.socket).await.unwrap();
-        let request = "{\"teleport\":{}}";
-        for message in [hello, request] {
-            stream.write_all(&u32::try_from(message.len()).unwrap().to_le_bytes()).await.unwrap();
-            stream.write_all(message.as_bytes()).await.unwrap();
+        let mut bytes = Vec::new();
+        for message in [hello, "{\"teleport\":{}}"] {
+            bytes.extend(u32::try_from(message.len()).unwrap().to_le_bytes());
+            bytes.extend(message.as_bytes());
         }
+        stream.write_all(&bytes).await.unwrap();
         stream.shutdown().await.unwrap();
         let mut answer = Vec::new();
         let _ = within(stream.read_to_end(&mut answer)).await;

@@ -14,7 +14,7 @@ impl Server {
     pub(super) fn accept(&mut self) {
         while let Some(listener) = &self.listener {
             // Anything else than "nobody waits" is the client's misfortune, or passes.
-            let Ok((socket, _)) = listener.fd.accept() else { return };
+            let Ok((socket, _)) = listener.watched.fd.accept() else { return };
             if socket.set_nonblocking(true).is_ok() {
                 self.add_peer(Peer::control(socket, false));
             }
@@ -135,10 +135,9 @@ impl Server {
     fn rest_is_input(&mut self, number: u32) {
         let Some(peer) = self.peer(number) else { return };
         let input = std::mem::take(&mut peer.input);
-        if let Role::Attached(process, wants) = peer.role {
-            if wants.stdin && !input.is_empty() {
-                self.feed(process, &input);
-            }
+        match peer.role {
+            Role::Attached(process, wants) if wants.stdin && !input.is_empty() => self.feed(process, &input),
+            _ => {}
         }
     }
 

@@ -172,9 +172,9 @@ impl Output {
 
 pub async fn exited(mut events: mpsc::Receiver<ShimEvent>) -> ExitRecord {
     loop {
-        match within(events.recv()).await.expect("an exit before the shim's end") {
-            ShimEvent::Exited(record) => return record,
-            _ => {}
+        let event = within(events.recv()).await.expect("an exit before the shim's end");
+        if let ShimEvent::Exited(record) = event {
+            return record;
         }
     }
 }
