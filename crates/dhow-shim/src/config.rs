@@ -22,7 +22,7 @@ pub struct ShimConfig {
     pub bundle: PathBuf,
     /// Where the exit records go; must exist.
     pub state_dir: PathBuf,
-    /// The socket to serve on; its folder must exist.
+    /// The socket to serve on; its folder must exist. The file stays when the shim ends; connecting then fails.
     pub socket: PathBuf,
     /// Which runtime makes the container.
     pub runtime: RuntimeChoice,

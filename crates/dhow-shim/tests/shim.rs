@@ -156,7 +156,7 @@ async fn resizing_needs_a_terminal() {
     let (shim, _) = fixture.spawn().await.unwrap();
     assert_eq!(shim.resize(None, 1, 2).await.unwrap_err().to_string(), "no terminal");
     fixture.config.terminal = true;
-    // The next shim may take over the socket's path before this one is done; that one must not remove it then.
+    // The next shim may take over the socket's path before this one is done.
     shim.kill(9, true).await.unwrap();
     let (shim, _) = fixture.spawn().await.unwrap();
     let mut stream = shim.attach(ALL).await.unwrap();

@@ -14,7 +14,7 @@ impl Server {
     pub(super) fn accept(&mut self) {
         while let Some(listener) = &self.listener {
             // Anything else than "nobody waits" is the client's misfortune, or passes.
-            let Ok((socket, _)) = listener.watched.fd.accept() else { return };
+            let Ok((socket, _)) = listener.fd.accept() else { return };
             if socket.set_nonblocking(true).is_ok() {
                 self.add_peer(Peer::control(socket, false));
             }

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::ExitCode;
@@ -52,7 +51,7 @@ pub(super) struct Server {
     pub(super) poller: Poller,
     pub(super) signals: SignalFd,
     pub(super) oom: Option<OomWatch>,
-    pub(super) listener: Option<Listener>,
+    pub(super) listener: Option<Watched<UnixListener>>,
     pub(super) processes: Vec<Process>,
     pub(super) peers: Vec<Peer>,
     /// Execs that ended, the newest last.
@@ -86,7 +85,7 @@ impl Server {
             Err(error) => {
                 // The first error is the one to be told; the container was never started.
                 let _ = server.container.delete();
-                server.stop_listening();
+                let _ = remove_if_there(&server.config.socket);
                 Err(error)
             }
         }
@@ -124,8 +123,9 @@ impl Server {
         init.set_reading(&self.poller, true);
         self.processes.push(init);
         let listen = |source| CreateError::Listen { path: self.config.socket.clone(), source };
-        let mut listener = Listener::on(&self.config.socket).map_err(listen)?;
-        listener.watched.set(&self.poller, Some(EventFlags::IN));
+        let listener = listen_on(&self.config.socket).map_err(listen)?;
+        let mut listener = Watched::new(listener, Token::Listener);
+        listener.set(&self.poller, Some(EventFlags::IN));
         self.listener = Some(listener);
         self.poller.watch(&self.signals, Token::Signals).map_err(CreateError::Watch)?;
         // Not there without a memory controller; the exit record then says what is known at the end.
@@ -224,14 +224,12 @@ impl Server {
         }
     }
 
-    /// No client can connect any more; a shim that follows may use the socket's path.
+    /// No client can connect any more.
+    ///
+    /// The socket's file stays: by now it may be that of a shim that follows, and nobody can tell without a race.
     pub(super) fn stop_listening(&mut self) {
         if let Some(mut listener) = self.listener.take() {
-            listener.watched.forget(&self.poller);
-            if identity(&self.config.socket).is_ok_and(|identity| identity == listener.identity) {
-                // It is gone already when the engine has removed the folder.
-                let _ = std::fs::remove_file(&self.config.socket);
-            }
+            listener.forget(&self.poller);
         }
     }
 }
@@ -243,28 +241,17 @@ fn streams(config: &ShimConfig) -> io::Result<(ChildEnds, OurEnds)> {
     pipes(config.open_stdin, true, true)
 }
 
-/// The socket on which clients connect.
-#[derive(Debug)]
-pub(super) struct Listener {
-    pub(super) watched: Watched<UnixListener>,
-    /// Which file it is: another shim may take over the path.
-    identity: (u64, u64),
+fn listen_on(socket: &Path) -> io::Result<UnixListener> {
+    remove_if_there(socket)?;
+    let (_folder, path) = short_socket_path(socket)?;
+    let listener = UnixListener::bind(path)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
-impl Listener {
-    fn on(socket: &Path) -> io::Result<Self> {
-        match std::fs::remove_file(socket) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let (_folder, path) = short_socket_path(socket)?;
-        let listener = UnixListener::bind(path)?;
-        listener.set_nonblocking(true)?;
-        Ok(Self { watched: Watched::new(listener, Token::Listener), identity: identity(socket)? })
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
-}
-
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    let metadata = std::fs::symlink_metadata(path)?;
-    Ok((metadata.dev(), metadata.ino()))
 }
