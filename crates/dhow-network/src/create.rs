@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::net::IpAddr;
+use std::net::Ipv4Addr;
 
 use jiff::Timestamp;
 
@@ -12,7 +12,8 @@ use crate::netlink::RouteSocket;
 use crate::networks::{Networks, delete};
 use crate::record::is_predefined;
 use crate::state::{
-    OPTION_BINDING, OPTION_DEFAULT, OPTION_ICC, OPTION_MASQUERADE, OPTION_MTU, OPTION_NAME, is_true,
+    OPTION_BINDING, OPTION_DEFAULT, OPTION_ICC, OPTION_MASQUERADE, OPTION_MTU, OPTION_NAME,
+    is_false, is_true,
 };
 use crate::{
     AddressPool, CreateNetwork, Driver, Error, Ipam, IpamConfig, NetworkRecord, NetworksConfig,
@@ -291,33 +292,41 @@ fn validate(request: &CreateNetwork) -> Result<(), Error> {
     if request.enable_ipv6 {
         return Err(Error::Ipv6Unsupported);
     }
-    for (key, value) in &request.options {
-        let valid = match key.as_str() {
-            OPTION_MTU => value
+    request
+        .options
+        .iter()
+        .try_for_each(|(key, value)| validate_option(key, value))
+}
+
+fn validate_option(key: &str, value: &str) -> Result<(), Error> {
+    let go = |function: &str| format!("strconv.{function}: parsing {value:?}: invalid syntax");
+    let (valid, reason) = match key {
+        OPTION_MTU => (
+            value
                 .parse()
                 .is_ok_and(|mtu: u32| (68..=65535).contains(&mtu)),
-            OPTION_ICC | OPTION_MASQUERADE => {
-                is_true(value)
-                    || matches!(
-                        value.as_str(),
-                        "0" | "f" | "F" | "false" | "FALSE" | "False"
-                    )
-            }
-            OPTION_NAME => {
-                (1..16).contains(&value.len())
-                    && value.bytes().all(|b| b.is_ascii_graphic() && b != b'/')
-            }
-            OPTION_BINDING => value.parse::<IpAddr>().is_ok(),
-            _ => true,
-        };
-        if !valid {
-            return Err(Error::InvalidOption {
-                key: key.clone(),
-                value: value.clone(),
-            });
+            go("Atoi"),
+        ),
+        OPTION_ICC | OPTION_MASQUERADE => (is_true(value) || is_false(value), go("ParseBool")),
+        OPTION_NAME => {
+            let fits = (1..16).contains(&value.len()) && !matches!(value, "." | "..");
+            let plain = value
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() && byte != b'/' && byte != b':');
+            (fits && plain, "invalid interface name".to_owned())
         }
+        OPTION_BINDING => (
+            value.parse::<Ipv4Addr>().is_ok(),
+            "invalid IPv4 address".to_owned(),
+        ),
+        _ => return Ok(()),
+    };
+    let (key, value) = (key.to_owned(), value.to_owned());
+    if valid {
+        Ok(())
+    } else {
+        Err(Error::InvalidOption { key, value, reason })
     }
-    Ok(())
 }
 
 /// The bridge device of a new network: the one asked for, or Docker's `br-` and twelve digits of the id.

@@ -321,7 +321,7 @@ fn place(
         state: EndpointState::Reserved,
     };
     if network.is_predefined() && request.ip.is_some() {
-        return Err(Error::AddressOnDefault);
+        return Err(Error::AddressOnDefault(network.name.clone()));
     }
     if network.driver != Driver::Bridge {
         return Ok(endpoint);

@@ -70,9 +70,9 @@ pub enum Error {
     AddressOutside(IpAddr),
     /// An address was asked for on the default bridge.
     #[error(
-        "invalid endpoint settings:\nuser specified IP address is supported on user defined networks only"
+        "invalid config for network {0}: invalid endpoint settings:\nuser specified IP address is supported on user defined networks only"
     )]
-    AddressOnDefault,
+    AddressOnDefault(String),
     /// Names other than the container's were asked for on the default bridge.
     #[error(
         "invalid endpoint settings:\nnetwork-scoped aliases are only supported for user-defined networks"
@@ -81,13 +81,15 @@ pub enum Error {
     /// A subnet, gateway or range that contradicts another.
     #[error("invalid network config:\n{0}")]
     InvalidIpam(String),
-    /// A driver option with a value that can't be.
-    #[error("invalid value for option {key}: {value:?}")]
+    /// A driver option with a value that can't be; the reason is in Go's words.
+    #[error("failed to parse {key} value: {value} ({reason})")]
     InvalidOption {
         /// The option.
         key: String,
         /// Its value.
         value: String,
+        /// What is wrong with it.
+        reason: String,
     },
     /// IPv6 is not there yet.
     #[error("IPv6 networks are not supported yet")]
@@ -191,7 +193,7 @@ pub enum PortError {
         port: u16,
     },
     /// Someone else has it, or the address is not the host's.
-    #[error("failed to bind host port {host_ip}:{host_port}/{protocol}")]
+    #[error("failed to bind host port for {host_ip}:{host_port}:{container}/{protocol}")]
     Bind {
         /// The host's address.
         host_ip: String,
@@ -247,7 +249,7 @@ impl Classify for Error {
             Self::Ambiguous { .. }
             | Self::InvalidName(_)
             | Self::AddressOutside(_)
-            | Self::AddressOnDefault
+            | Self::AddressOnDefault(_)
             | Self::AliasOnDefault
             | Self::InvalidIpam(_)
             | Self::InvalidOption { .. }

@@ -233,7 +233,9 @@ mod tests {
         let text = dhow_errdefs::chain(&error).to_string();
         assert_eq!(
             text,
-            format!("failed to bind host port 127.0.0.1:{port}/tcp: address already in use")
+            format!(
+                "failed to bind host port for 127.0.0.1:{port}:172.17.0.2:80/tcp: address already in use"
+            )
         );
     }
 

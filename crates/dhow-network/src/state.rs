@@ -196,6 +196,11 @@ pub(crate) fn is_true(value: &str) -> bool {
     matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True")
 }
 
+/// As Go's `strconv.ParseBool` has it.
+pub(crate) fn is_false(value: &str) -> bool {
+    matches!(value, "0" | "f" | "F" | "false" | "FALSE" | "False")
+}
+
 /// The endpoint's published ports for the table.
 pub(crate) fn port_plans(endpoint: &Endpoint) -> impl Iterator<Item = PortPlan> {
     endpoint.ports.iter().filter_map(|port| {

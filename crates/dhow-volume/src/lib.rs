@@ -7,8 +7,10 @@
 
 mod error;
 mod name;
+mod options;
 mod populate;
 mod record;
+mod usage;
 mod volumes;
 
 pub use error::Error;

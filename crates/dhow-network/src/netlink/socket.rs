@@ -148,17 +148,18 @@ impl Socket {
                 Err(rustix::io::Errno::INTR) => continue,
                 Err(errno) => return Err(errno.into()),
             };
-            for message in
-                codec::messages(&self.buffer[..length]).filter(|message| message.sequence == first)
-            {
-                if message.kind != codec::ERROR {
-                    return Ok(Some(message.body.to_vec()));
-                }
-                return match error_of(&message) {
-                    Some(error) if !is_missing(&error) => Err(error),
-                    _ => Ok(None),
-                };
+            let Some(message) =
+                codec::messages(&self.buffer[..length]).find(|message| message.sequence == first)
+            else {
+                continue;
+            };
+            if message.kind != codec::ERROR {
+                return Ok(Some(message.body.to_vec()));
             }
+            return match error_of(&message) {
+                Some(error) if !is_missing(&error) => Err(error),
+                _ => Ok(None),
+            };
         }
     }
 

@@ -14,7 +14,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use dhow_network::{EndpointRequest, MacAddress, Networks, NetworksConfig, Protocol};
 use talk::{tcp, tcp_is_blocked, tcp_server, udp, udp_server};
-use world::{HOST, Netns, OUTSIDE, World, privileged, publish, publish_at, shell};
+use world::{Dockerd, HOST, Netns, OUTSIDE, World, privileged, publish, publish_at, shell};
 
 const LOOPBACK: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
@@ -136,6 +136,33 @@ fn a_firewall_that_comes_later_is_noticed() {
         world.host.run(|| shell("nft delete table ip filter"));
         conversations(&mut world);
     }
+}
+
+/// With `DHOW_TEST_DOCKERD=/path/to/dockerd`, beside a real one with rules of its own.
+#[test]
+fn the_same_beside_a_real_docker() {
+    let Some(program) = std::env::var_os("DHOW_TEST_DOCKERD") else {
+        eprintln!("SKIPPED the_same_beside_a_real_docker: DHOW_TEST_DOCKERD is not set");
+        return;
+    };
+    let slot = std::cell::RefCell::new(None);
+    let mut world =
+        World::with(|host| *slot.borrow_mut() = Some(Dockerd::start(host, program.as_ref())));
+    let rules = world.host.run(|| shell("iptables-save -t filter"));
+    assert!(rules.contains(":FORWARD DROP"), "{rules}");
+    conversations(&mut world);
+    assert_eq!(
+        world
+            .host
+            .run(|| shell("iptables-save -t filter | grep -v '^[#:]'")),
+        {
+            rules
+                .lines()
+                .filter(|line| !line.starts_with(['#', ':']))
+                .map(|line| format!("{line}\n"))
+                .collect::<String>()
+        }
+    );
 }
 
 #[test]

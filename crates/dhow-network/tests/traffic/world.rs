@@ -4,9 +4,11 @@
 //! namespaces that end with the test, so that nothing is left behind whatever happens.
 
 use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, OwnedFd};
-use std::process::Command;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
@@ -15,7 +17,7 @@ use dhow_network::{
     CreateNetwork, Endpoint, EndpointRequest, HostPorts, Networks, NetworksConfig, PortRequest,
     Protocol,
 };
-use dhow_sys::namespace::{join, kind, unshare};
+use dhow_sys::namespace::{kind, unshare};
 
 /// Whether the test can run; says loudly when it can't.
 pub fn privileged(test: &str) -> bool {
@@ -74,18 +76,6 @@ impl Netns {
             Ok(value) => value,
             Err(panic) => std::panic::resume_unwind(panic),
         }
-    }
-
-    /// Runs `job` in the namespace in a thread of its own.
-    pub fn spawn<T: Send + 'static>(
-        &self,
-        job: impl FnOnce() -> T + Send + 'static,
-    ) -> JoinHandle<T> {
-        let fd = self.fd.try_clone().unwrap();
-        std::thread::spawn(move || {
-            join(fd.as_fd(), kind::NET).unwrap();
-            job()
-        })
     }
 }
 
@@ -232,5 +222,56 @@ pub fn publish_at(host_ip: Ipv4Addr, container_port: u16) -> PortRequest {
     PortRequest {
         host_ip: Some(IpAddr::V4(host_ip)),
         ..publish(Protocol::Tcp, container_port)
+    }
+}
+
+/// A real Docker daemon in a namespace; it ends with the test.
+pub struct Dockerd {
+    process: Child,
+    _state: tempfile::TempDir,
+}
+
+impl Dockerd {
+    pub fn start(host: &Netns, program: &Path) -> Self {
+        let state = tempfile::tempdir().unwrap();
+        let path = |name: &str| state.path().join(name).display().to_string();
+        let beside = format!(
+            "{}:{}",
+            program.parent().unwrap().display(),
+            std::env::var("PATH").unwrap()
+        );
+        let mut command = Command::new(program);
+        command
+            .args([
+                "--data-root",
+                &path("data"),
+                "--exec-root",
+                &path("exec"),
+                "--pidfile",
+                &path("pid"),
+            ])
+            .args(["-H", &format!("unix://{}", path("sock"))])
+            .env("PATH", beside)
+            .stderr(Stdio::piped());
+        let mut process = host.run(move || command.spawn().unwrap());
+        let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
+        let ready = log.any(|line| line.unwrap().contains("API listen on"));
+        // Its log goes on; someone has to read it.
+        std::thread::spawn(move || log.for_each(drop));
+        let started = Self {
+            process,
+            _state: state,
+        };
+        assert!(ready, "dockerd did not start");
+        started
+    }
+}
+
+impl Drop for Dockerd {
+    fn drop(&mut self) {
+        if let Some(pid) = rustix::process::Pid::from_raw(self.process.id().cast_signed()) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+        let _ = self.process.wait();
     }
 }
