@@ -1,15 +1,22 @@
 //! The engine: a handle for each noun.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::Result;
 use crate::config::{Collaborators, EngineConfig};
+use crate::connector::Connector;
+use crate::container::ContainerRecord;
 use crate::containers::Containers;
 use crate::events::Events;
-use crate::exec::Execs;
+use crate::exec::{ExecSet, Execs};
 use crate::images::Images;
+use crate::lifecycle::create::make_folder;
+use crate::lifecycle::restore;
 use crate::networks::Networks;
 use crate::services::Services;
+use crate::store::{Container, ContainerSet};
+use crate::supervisor::{Shims, Supervisor};
 use crate::system::System;
 use crate::volumes::Volumes;
 
@@ -21,7 +28,48 @@ pub struct Engine {
 
 impl Engine {
     pub(crate) fn new(config: EngineConfig, collaborators: Collaborators) -> Result<Self> {
-        todo!()
+        let supervisor = Arc::new(Shims {
+            program: config.program.clone(),
+        });
+        let networks = Arc::new(collaborators.networks.clone());
+        Self::assemble(config, collaborators, networks, supervisor)
+    }
+
+    /// Makes an engine on whatever supervises its containers and connects them.
+    pub(crate) fn assemble(
+        config: EngineConfig,
+        Collaborators {
+            db,
+            images,
+            snapshots,
+            volumes,
+            ..
+        }: Collaborators,
+        networks: Arc<dyn Connector>,
+        supervisor: Arc<dyn Supervisor>,
+    ) -> Result<Self> {
+        make_folder(&config.data_root.join("containers"))?;
+        make_folder(&config.exec_root.join("containers"))?;
+        let containers = ContainerSet::default();
+        for (_, record) in db.list::<ContainerRecord>()? {
+            containers.insert(Arc::new(Container::new(record)));
+        }
+        let services = Services {
+            config,
+            db,
+            images,
+            snapshots,
+            volumes,
+            networks,
+            supervisor,
+            containers,
+            execs: ExecSet::default(),
+            events: Events::default(),
+            draining: AtomicBool::new(false),
+        };
+        Ok(Self {
+            services: Arc::new(services),
+        })
     }
 
     /// Containers.
@@ -67,7 +115,7 @@ impl Engine {
     /// Events.
     #[must_use]
     pub fn events(&self) -> Events {
-        todo!()
+        self.services.events.clone()
     }
 
     /// The engine itself.
@@ -84,11 +132,16 @@ impl Engine {
     /// # Errors
     /// The records can't be read or written. What goes wrong with one container only is noted in its state.
     pub async fn restore(&self) -> Result<()> {
-        todo!()
+        restore::restore(&self.services).await
     }
 
     /// Prepares for the end of the process: no container is restarted any more. Containers go on without the engine.
     pub async fn drain(&self) {
-        todo!()
+        self.services.draining.store(true, Ordering::Relaxed);
+        for container in self.services.containers.all() {
+            container.live().restart = None;
+            // Whatever is being started or removed comes to its end.
+            drop(container.lifecycle.lock().await);
+        }
     }
 }

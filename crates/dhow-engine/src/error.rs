@@ -14,6 +14,9 @@ pub enum Error {
     /// The request says something that can't be; the text is Docker's.
     #[error(transparent)]
     Invalid(#[from] Invalid),
+    /// The request says something that can't be, which Docker answers like a failure of its own; the text is Docker's.
+    #[error("{0}")]
+    Refused(String),
     /// Something asked for does not exist here (yet).
     #[error("{0}")]
     Unsupported(String),
@@ -146,7 +149,7 @@ impl Classify for Error {
             Self::Network(source) => source.kind(),
             Self::Log(source) => source.kind(),
             Self::Metadata(source) => source.kind(),
-            Self::File { .. } | Self::Background(_) => ErrorKind::System,
+            Self::File { .. } | Self::Background(_) | Self::Refused(_) => ErrorKind::System,
         }
     }
 

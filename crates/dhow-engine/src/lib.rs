@@ -4,6 +4,7 @@
 //! engine has a handle for each noun ([`Engine::containers`], [`Engine::execs`], [`Engine::images`],
 //! [`Engine::networks`], [`Engine::volumes`], [`Engine::events`], [`Engine::system`]).
 #![allow(clippy::todo, unused_variables, dead_code, reason = "being filled in")]
+#![recursion_limit = "256"]
 
 pub mod container;
 pub mod events;
@@ -18,10 +19,18 @@ pub mod system;
 pub mod volumes;
 
 mod config;
+mod connector;
 mod containers;
 mod engine;
 mod error;
+mod host;
+mod lifecycle;
+mod mount;
+mod names;
+mod oci;
 mod services;
+mod store;
+mod text;
 
 pub use config::{About, Collaborators, Defaults, EngineConfig};
 pub use containers::Containers;

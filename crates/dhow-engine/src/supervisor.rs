@@ -132,3 +132,9 @@ impl Supervised for Shim {
         Box::pin(self.pids())
     }
 }
+
+/// Whether a supervisor says that what was named is not there (any more).
+pub(crate) fn is_not_found(error: &Error) -> bool {
+    use dhow_errdefs::Classify;
+    error.kind() == dhow_errdefs::ErrorKind::NotFound
+}

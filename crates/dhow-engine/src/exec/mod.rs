@@ -1,8 +1,10 @@
 //! Execs: further processes in a running container.
 
 mod handle;
+mod set;
 
 pub use handle::Execs;
+pub(crate) use set::ExecSet;
 
 /// What an exec is to run, and how.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -8,6 +8,7 @@
 mod config;
 mod health;
 mod host;
+pub(crate) mod merge;
 mod mode;
 mod mount;
 mod networking;

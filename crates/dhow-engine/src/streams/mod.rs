@@ -1,10 +1,16 @@
 //! Byte streams between a client and a container's process.
 
+mod attach;
+mod keys;
+
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 
 use crate::Error;
+
+pub(crate) use attach::{Attached, Target, detachable};
+pub(crate) use keys::keys;
 
 /// A stream in both directions: reading gives the process's output, writing is its input.
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -59,3 +65,17 @@ pub struct LogStream {
 
 /// A stream of bytes that may fail, such as an archive.
 pub type ByteStream = mpsc::Receiver<Result<Bytes, Error>>;
+
+/// Takes Docker's frames off output.
+pub(crate) fn unframe(mut framed: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(framed.len());
+    while let Some((header, rest)) = framed.split_at_checked(8) {
+        let length = header[4..]
+            .iter()
+            .fold(0, |length, byte| length << 8 | usize::from(*byte));
+        let (payload, next) = rest.split_at(length.min(rest.len()));
+        plain.extend_from_slice(payload);
+        framed = next;
+    }
+    plain
+}

@@ -1,0 +1,85 @@
+//! `inspect`.
+
+use super::Containers;
+use crate::Result;
+use crate::container::{ContainerRecord, Details, Paths, Size};
+use crate::services::{Services, blocking};
+
+/// The storage driver's name, by Docker's word.
+pub(crate) const DRIVER: &str = "overlayfs";
+
+impl Containers {
+    /// Everything about a container; with what it takes on disk if `size`.
+    ///
+    /// # Errors
+    /// It does not exist.
+    pub async fn inspect(&self, name: &str, size: bool) -> Result<Details> {
+        let container = self.services.find(name)?;
+        let record = container.record();
+        let size = if size {
+            Some(self.size(&record).await?)
+        } else {
+            None
+        };
+        let runs = record.state.status.has_process();
+        let has_sandbox = runs && record.host.network_mode.is_private();
+        Ok(Details {
+            paths: paths(&self.services, &record),
+            sandbox_id: if has_sandbox {
+                record.id.clone()
+            } else {
+                String::new()
+            },
+            sandbox_key: if has_sandbox {
+                format!("/proc/{}/ns/net", record.state.pid)
+            } else {
+                String::new()
+            },
+            exec_ids: self.services.execs.of(&container.id),
+            ports: record
+                .ports
+                .iter()
+                .map(|(port, list)| (*port, list.clone()))
+                .collect(),
+            driver: DRIVER,
+            size,
+            record,
+        })
+    }
+
+    /// What a container takes on disk.
+    pub(crate) async fn size(&self, record: &ContainerRecord) -> Result<Size> {
+        let (services, id, chain) = (self.services.clone(), record.id.clone(), record.image.chain);
+        blocking(move || measure(&services, &id, chain)).await
+    }
+}
+
+fn measure(services: &Services, id: &str, chain: Option<dhow_oci::Digest>) -> Result<Size> {
+    let rw = services.snapshots.usage(id)?;
+    let mut root_fs = rw;
+    let mut next = chain;
+    while let Some(layer) = next {
+        let info = services.snapshots.layer(&layer)?;
+        root_fs += info.size;
+        next = info.parent;
+    }
+    Ok(Size { rw, root_fs })
+}
+
+fn paths(services: &Services, record: &ContainerRecord) -> Paths {
+    // A container that was never started has no files yet.
+    if !record.started_before && record.state.error.is_empty() {
+        return Paths::default();
+    }
+    let folder = services.folder(&record.id);
+    Paths {
+        resolv_conf: folder.join("resolv.conf"),
+        hostname: folder.join("hostname"),
+        hosts: folder.join("hosts"),
+        log: if record.log.driver == "none" {
+            std::path::PathBuf::new()
+        } else {
+            record.log.path.clone()
+        },
+    }
+}

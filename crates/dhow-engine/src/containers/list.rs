@@ -1,0 +1,326 @@
+//! `list`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use dhow_oci::Digest;
+use jiff::Timestamp;
+
+use super::Containers;
+use crate::container::{ContainerRecord, HealthStatus, ListOptions, Status, Summary, SummaryPort};
+use crate::filters::Filters;
+use crate::services::Services;
+use crate::spec::{Invalid, Port, PortRange};
+use crate::text;
+use crate::{Error, Result};
+
+const FILTERS: &[&str] = &[
+    "ancestor",
+    "before",
+    "exited",
+    "expose",
+    "health",
+    "id",
+    "is-task",
+    "isolation",
+    "label",
+    "name",
+    "network",
+    "publish",
+    "since",
+    "status",
+    "volume",
+];
+
+impl Containers {
+    /// The containers that pass the filters, the newest first.
+    ///
+    /// # Errors
+    /// A filter is unknown or malformed.
+    pub async fn list(&self, options: &ListOptions) -> Result<Vec<Summary>> {
+        let query = Query::new(&self.services, options)?;
+        let all = self.services.containers.all();
+        let mut records: Vec<Arc<ContainerRecord>> = all
+            .iter()
+            .map(|container| container.record())
+            .filter(|record| query.accepts(record))
+            .collect();
+        records.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
+        if let Some(limit) = options.limit {
+            records.truncate(limit);
+        }
+        let now = Timestamp::now();
+        let mut images = ImageNames {
+            services: &self.services,
+            known: HashMap::new(),
+        };
+        let mut list = Vec::with_capacity(records.len());
+        for record in records {
+            let size = if options.size {
+                Some(self.size(&record).await?)
+            } else {
+                None
+            };
+            list.push(Summary {
+                image: images.shown(&record),
+                command: text::command(&record),
+                status: text::status(&record, now),
+                ports: ports(&record),
+                size,
+                record,
+            });
+        }
+        Ok(list)
+    }
+}
+
+/// Which images names mean now; each is looked up once a list.
+struct ImageNames<'a> {
+    services: &'a Services,
+    known: HashMap<String, Option<Digest>>,
+}
+
+impl ImageNames<'_> {
+    /// The image's name as the container was made with, or its id when that name means another one now.
+    fn shown(&mut self, record: &ContainerRecord) -> String {
+        let name = &record.config.image;
+        let id = match self.known.get(name) {
+            Some(id) => *id,
+            None => {
+                let id = self
+                    .services
+                    .images
+                    .resolve(name, None)
+                    .ok()
+                    .map(|image| image.id);
+                self.known.insert(name.clone(), id);
+                id
+            }
+        };
+        if id == Some(record.image.id) {
+            name.clone()
+        } else {
+            record.image.id.to_string()
+        }
+    }
+}
+
+fn ports(record: &ContainerRecord) -> Vec<SummaryPort> {
+    let mut list: Vec<SummaryPort> = Vec::new();
+    for (port, published) in &record.ports {
+        let plain = SummaryPort {
+            private: port.number,
+            protocol: port.protocol,
+            ip: None,
+            public: None,
+        };
+        if published.is_empty() {
+            list.push(plain);
+        }
+        for place in published {
+            list.push(SummaryPort {
+                ip: Some(place.host_ip),
+                public: Some(place.host_port),
+                ..plain
+            });
+        }
+    }
+    list.sort();
+    list
+}
+
+/// A list's filters, checked and looked up.
+struct Query<'a> {
+    filters: &'a Filters,
+    all: bool,
+    statuses: Vec<Status>,
+    exited: Vec<i32>,
+    health: Vec<HealthStatus>,
+    before: Option<Timestamp>,
+    since: Option<Timestamp>,
+    ancestors: Vec<Digest>,
+    publish: Vec<(PortRange, Port)>,
+    expose: Vec<(PortRange, Port)>,
+    is_task: bool,
+}
+
+impl<'a> Query<'a> {
+    fn new(services: &Services, options: &'a ListOptions) -> Result<Self> {
+        let filters = &options.filters;
+        filters.check(FILTERS)?;
+        let statuses: Vec<Status> = parse(filters, "status", |value| value.parse::<Status>())?;
+        let exited = parse(filters, "exited", |value| {
+            value
+                .parse::<i32>()
+                .map_err(|_| Invalid::new("not a number"))
+        })?;
+        let time = |key: &str| -> Result<Option<Timestamp>> {
+            match filters.get(key) {
+                [] => Ok(None),
+                names => {
+                    let times: Result<Vec<Timestamp>> = names
+                        .iter()
+                        .map(|name| Ok(services.find(name)?.record().created))
+                        .collect();
+                    Ok(times?.pop())
+                }
+            }
+        };
+        // An image that does not exist is nobody's.
+        let ancestors = filters.get("ancestor").iter();
+        let ancestors = ancestors
+            .filter_map(|name| services.images.resolve(name, None).ok())
+            .map(|image| image.id);
+        Ok(Self {
+            filters,
+            all: options.all
+                || options.limit.is_some()
+                || !statuses.is_empty()
+                || !exited.is_empty()
+                || filters.contains("before")
+                || filters.contains("since"),
+            statuses,
+            exited,
+            health: parse(filters, "health", health)?,
+            before: time("before")?,
+            since: time("since")?,
+            ancestors: ancestors.collect(),
+            publish: parse(filters, "publish", port_range)?,
+            expose: parse(filters, "expose", port_range)?,
+            is_task: filters.flag("is-task", false)?,
+        })
+    }
+
+    fn accepts(&self, record: &ContainerRecord) -> bool {
+        let filters = self.filters;
+        let state = &record.state;
+        let health = state
+            .health
+            .as_ref()
+            .map_or(HealthStatus::None, |health| health.status);
+        let exited_so = state.status == Status::Exited && self.exited.contains(&state.exit_code);
+        (self.all || state.status.is_running())
+            && !self.is_task
+            && (self.statuses.is_empty() || self.statuses.contains(&state.status))
+            && (self.exited.is_empty() || exited_so)
+            && (self.health.is_empty() || self.health.contains(&health))
+            && self.before.is_none_or(|before| record.created < before)
+            && self.since.is_none_or(|since| record.created > since)
+            && (!filters.contains("ancestor") || self.ancestors.contains(&record.image.id))
+            && filters.any("id", |id| record.id.starts_with(id.as_str()))
+            && filters.any("name", |name| name_fits(name, &record.name))
+            && filters.labels("label", &record.config.labels)
+            && filters.any("volume", |volume| {
+                record.mounts.iter().any(|point| {
+                    point.name == *volume || point.source == *volume || point.destination == *volume
+                })
+            })
+            && filters.any("network", |wanted| {
+                record.networks.iter().any(|(name, settings)| {
+                    name == wanted
+                        || (!settings.network_id.is_empty()
+                            && settings.network_id.starts_with(wanted.as_str()))
+                })
+            })
+            && self.ports(record)
+    }
+
+    fn ports(&self, record: &ContainerRecord) -> bool {
+        let within = |(range, kind): &(PortRange, Port), number: u16, port: &Port| {
+            kind.protocol == port.protocol && (range.start..=range.end).contains(&number)
+        };
+        let published = record.ports.iter().any(|(port, places)| {
+            places.iter().any(|place| {
+                self.publish
+                    .iter()
+                    .any(|wanted| within(wanted, place.host_port, port))
+            })
+        });
+        let mut exposed = record.config.exposed_ports.iter();
+        (self.publish.is_empty() || published)
+            && (self.expose.is_empty()
+                || exposed.any(|port| {
+                    self.expose
+                        .iter()
+                        .any(|wanted| within(wanted, port.number, port))
+                }))
+    }
+}
+
+/// A name filter is a part of the name, or a simple pattern with `^`, `$` and `/` in front.
+fn name_fits(pattern: &str, name: &str) -> bool {
+    let anchored = pattern.starts_with('^');
+    let body = pattern.strip_prefix('^').unwrap_or(pattern);
+    let (body, slash) = body
+        .strip_prefix('/')
+        .map_or((body, false), |body| (body, true));
+    let (body, ends) = body
+        .strip_suffix('$')
+        .map_or((body, false), |body| (body, true));
+    match (anchored || slash, ends) {
+        (true, true) => name == body,
+        (true, false) => name.starts_with(body),
+        (false, true) => name.ends_with(body),
+        (false, false) => name.contains(body),
+    }
+}
+
+fn parse<T>(
+    filters: &Filters,
+    key: &str,
+    parse: impl Fn(&str) -> Result<T, Invalid>,
+) -> Result<Vec<T>> {
+    let fail = |value: &str, error: Invalid| {
+        Error::Invalid(Invalid(format!("invalid filter '{key}={value}': {error}")))
+    };
+    filters
+        .get(key)
+        .iter()
+        .map(|value| parse(value).map_err(|error| fail(value, error)))
+        .collect()
+}
+
+fn health(text: &str) -> Result<HealthStatus, Invalid> {
+    let all = [
+        HealthStatus::None,
+        HealthStatus::Starting,
+        HealthStatus::Healthy,
+        HealthStatus::Unhealthy,
+    ];
+    all.into_iter().find(|health| health.name() == text).ok_or_else(|| {
+        Invalid(format!(
+            "invalid value for health ({text}): must be one of none, starting, healthy, unhealthy"
+        ))
+    })
+}
+
+fn port_range(text: &str) -> Result<(PortRange, Port), Invalid> {
+    let (range, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    let range: PortRange = range.parse()?;
+    Ok((
+        range,
+        Port {
+            number: range.start,
+            protocol: protocol.parse()?,
+        },
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_by_part_and_by_anchor() {
+        for (pattern, name, fits) in [
+            ("web", "my-web-1", true),
+            ("^/web$", "web", true),
+            ("^web$", "web1", false),
+            ("/web", "web1", true),
+            ("/web", "aweb", false),
+            ("b$", "web", true),
+        ] {
+            assert_eq!(name_fits(pattern, name), fits, "{pattern} {name}");
+        }
+    }
+}

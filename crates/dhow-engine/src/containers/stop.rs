@@ -1,0 +1,177 @@
+//! `stop` and `kill`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::Containers;
+use crate::container::{Status, StopOptions};
+use crate::lifecycle::exit;
+use crate::services::Services;
+use crate::spec::Signal;
+use crate::store::{Container, Exits};
+use crate::{Error, Result};
+
+/// Docker's seconds between the first signal and SIGKILL.
+const TIMEOUT: i64 = 10;
+
+impl Containers {
+    /// Stops a container. `NotModified` when it does not run.
+    ///
+    /// # Errors
+    /// It does not exist, or the signal is unknown.
+    pub async fn stop(&self, name: &str, options: StopOptions) -> Result<()> {
+        let container = self.services.find(name)?;
+        let given = options
+            .signal
+            .as_deref()
+            .filter(|signal| !signal.is_empty());
+        let given = given.map(str::parse::<Signal>).transpose()?;
+        if !container.record().state.status.is_running() {
+            return Err(Error::NotModified("container is already stopped"));
+        }
+        let services = self.services.clone();
+        let name = name.to_owned();
+        // The stopping goes on when the client hangs up.
+        let work = async move {
+            stop(&services, &container, given, options.timeout)
+                .await
+                .map_err(|source| Error::Operation {
+                    action: "stop",
+                    name,
+                    source: Box::new(source),
+                })?;
+            services.tell(&container.record(), "stop");
+            Ok(())
+        };
+        tokio::spawn(work).await.map_err(Error::Background)?
+    }
+
+    /// Sends a signal (SIGKILL when none is named) and, for SIGKILL, waits for the end.
+    ///
+    /// # Errors
+    /// It does not exist or run, or the signal is unknown.
+    pub async fn kill(&self, name: &str, signal: Option<&str>) -> Result<()> {
+        let fail = |source: Error| Error::Operation {
+            action: "kill",
+            name: name.to_owned(),
+            source: Box::new(source),
+        };
+        let signal = match signal {
+            None | Some("") => Signal::KILL,
+            Some(text) => text.parse().map_err(|error| fail(Error::Invalid(error)))?,
+        };
+        let container = self.services.find(name)?;
+        let mut exits = container.exits();
+        let seen = exits.borrow_and_update().count;
+        send(&self.services, &container, signal)
+            .await
+            .map_err(fail)?;
+        if signal == Signal::KILL {
+            ended(&mut exits, seen).await;
+        }
+        Ok(())
+    }
+}
+
+async fn stop(
+    services: &Arc<Services>,
+    container: &Arc<Container>,
+    signal: Option<Signal>,
+    timeout: Option<i64>,
+) -> Result<()> {
+    if exit::call_off(services, container)? {
+        return Ok(());
+    }
+    let record = container.record();
+    let signal = signal.unwrap_or_else(|| own_signal(&record.config));
+    let timeout = timeout.or(record.config.stop_timeout).unwrap_or(TIMEOUT);
+    let mut exits = container.exits();
+    let seen = exits.borrow_and_update().count;
+    match send(services, container, signal).await {
+        // It ended by itself meanwhile.
+        Err(Error::Conflict(_)) => return Ok(()),
+        result => result?,
+    }
+    let end = ended(&mut exits, seen);
+    match u64::try_from(timeout) {
+        Err(_) => end.await,
+        Ok(seconds) => {
+            if tokio::time::timeout(Duration::from_secs(seconds), end)
+                .await
+                .is_err()
+            {
+                kill(services, container).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Kills a container and waits until it has ended; fine when it has already.
+pub(super) async fn kill(services: &Arc<Services>, container: &Arc<Container>) -> Result<()> {
+    if exit::call_off(services, container)? {
+        return Ok(());
+    }
+    let mut exits = container.exits();
+    let seen = exits.borrow_and_update().count;
+    match send(services, container, Signal::KILL).await {
+        Err(Error::Conflict(_)) => {}
+        result => {
+            result?;
+            ended(&mut exits, seen).await;
+        }
+    }
+    Ok(())
+}
+
+async fn ended(exits: &mut watch::Receiver<Exits>, seen: u64) {
+    // An error means that the container is gone.
+    let _ = exits
+        .wait_for(|exits| exits.count > seen || exits.removed)
+        .await;
+}
+
+/// The signal a container wants to be stopped with.
+fn own_signal(config: &crate::spec::ContainerConfig) -> Signal {
+    config
+        .stop_signal
+        .as_deref()
+        .and_then(|signal| signal.parse().ok())
+        .unwrap_or(Signal::TERM)
+}
+
+/// Sends a signal, notes that the user meant the container to end if it is such a signal, and tells it.
+async fn send(services: &Arc<Services>, container: &Arc<Container>, signal: Signal) -> Result<()> {
+    let record = container.record();
+    let stopped = || Error::Conflict(format!("container {} is not running", record.id));
+    if !record.state.status.is_running() {
+        return Err(stopped());
+    }
+    if record.state.status == Status::Restarting {
+        return Err(Error::Conflict(format!(
+            "container {} is not running",
+            record.id
+        )));
+    }
+    let task = container.task().ok_or_else(stopped)?;
+    let is_final = signal == Signal::KILL || signal == own_signal(&record.config);
+    if is_final && !record.manually_stopped {
+        container.save(&services.db, |record| record.manually_stopped = true)?;
+    }
+    match task.kill(signal.number(), false).await {
+        Err(error) if error.is_gone() || crate::supervisor::is_not_found(&error) => {}
+        result => result?,
+    }
+    if is_final && record.state.status == Status::Paused {
+        // A frozen process can't take the signal.
+        crate::lifecycle::report("thaw", task.freeze(false).await);
+    }
+    services.tell_with(
+        &container.record(),
+        "kill",
+        &[("signal", &signal.to_string())],
+    );
+    Ok(())
+}

@@ -1,0 +1,112 @@
+//! Devices of the host.
+
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+
+use rustix::fs::{major, minor};
+
+use crate::oci::HostDevice;
+use crate::spec::{DeviceMapping, Invalid};
+
+/// How deep folders of devices are searched; `/dev` has loops through links only, which are not followed.
+const DEPTH: usize = 8;
+
+/// The numbers of a block or character device; nothing when there is no such device.
+pub(crate) fn numbers(path: &str) -> Option<(i64, i64)> {
+    let metadata = std::fs::metadata(path).ok()?;
+    let device = metadata.rdev();
+    (device != 0).then(|| (i64::from(major(device)), i64::from(minor(device))))
+}
+
+/// Looks up the devices a container asks for; a folder stands for every device in it.
+///
+/// # Errors
+/// There is no such device; the text is Docker's.
+pub(crate) fn look_up(wanted: &[DeviceMapping]) -> Result<Vec<HostDevice>, Invalid> {
+    let mut found = Vec::new();
+    for mapping in wanted {
+        let source = Path::new(&mapping.path_on_host);
+        let fail = || {
+            Invalid(format!(
+                "error gathering device information while adding custom device \"{}\": no such file or directory",
+                mapping.path_on_host
+            ))
+        };
+        let source = source.canonicalize().map_err(|_| fail())?;
+        let target = if mapping.path_in_container.is_empty() {
+            &mapping.path_on_host
+        } else {
+            &mapping.path_in_container
+        };
+        let access = if mapping.permissions.is_empty() {
+            "rwm"
+        } else {
+            &mapping.permissions
+        };
+        if let Some(device) = at(&source, target, access) {
+            found.push(device);
+        } else if source.is_dir() {
+            collect(&source, target, access, DEPTH, &mut found);
+        } else {
+            return Err(Invalid(format!(
+                "error gathering device information while adding custom device \"{}\": not a device node",
+                mapping.path_on_host
+            )));
+        }
+    }
+    Ok(found)
+}
+
+/// Every device of the host, for a privileged container.
+pub(crate) fn all() -> Vec<HostDevice> {
+    let mut found = Vec::new();
+    collect(Path::new("/dev"), "/dev", "rwm", DEPTH, &mut found);
+    found
+}
+
+fn collect(folder: &Path, target: &str, access: &str, depth: usize, found: &mut Vec<HostDevice>) {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let Ok(kind) = entry.file_type() else {
+            continue;
+        };
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
+        let inner = format!("{target}/{name}");
+        if kind.is_dir() {
+            // What the container has for itself is not the host's.
+            let own = matches!(
+                inner.as_str(),
+                "/dev/pts" | "/dev/shm" | "/dev/fd" | "/dev/mqueue"
+            );
+            if !own && depth > 0 {
+                collect(&entry.path(), &inner, access, depth - 1, found);
+            }
+        } else if (kind.is_char_device() || kind.is_block_device())
+            && !matches!(inner.as_str(), "/dev/console" | "/dev/ptmx")
+            && let Some(device) = at(&entry.path(), &inner, access)
+        {
+            found.push(device);
+        }
+    }
+}
+
+fn at(path: &Path, target: &str, access: &str) -> Option<HostDevice> {
+    let metadata = std::fs::metadata(path).ok()?;
+    let kind = metadata.file_type();
+    if !kind.is_char_device() && !kind.is_block_device() {
+        return None;
+    }
+    Some(HostDevice {
+        path: target.to_owned(),
+        block: kind.is_block_device(),
+        major: major(metadata.rdev()),
+        minor: minor(metadata.rdev()),
+        mode: metadata.mode() & 0o7777,
+        uid: metadata.uid(),
+        gid: metadata.gid(),
+        access: access.to_owned(),
+    })
+}

@@ -1,0 +1,5 @@
+//! What the engine asks the machine: its name, its kernel, its devices.
+
+pub(crate) mod devices;
+pub(crate) mod machine;
+pub(crate) mod ps;

@@ -1,0 +1,230 @@
+//! The end of a container's run: what it held is given back, the end noted and told, and what its policy wants done.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dhow_shim::{ExitRecord, ShimEvent};
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+
+use super::restart::{self, Run};
+use super::{mounts, network, remove, report, start};
+use crate::container::{ContainerRecord, Exit, Status};
+use crate::services::{Services, blocking};
+use crate::store::Container;
+use crate::{Error, Result};
+
+/// The exit code of a container of which nobody knows how it ended.
+const UNKNOWN: i32 = 255;
+
+/// Listens to a running container until it ends.
+pub(crate) fn watch(
+    services: &Arc<Services>,
+    container: &Arc<Container>,
+    mut events: mpsc::Receiver<ShimEvent>,
+) {
+    let (services, container) = (services.clone(), container.clone());
+    tokio::spawn(async move {
+        let mut exit = None;
+        while let Some(event) = events.recv().await {
+            match event {
+                ShimEvent::Exited(record) => {
+                    exit = Some(record);
+                    break;
+                }
+                ShimEvent::ExecExited { id, code } => services.exec_ended(&id, code),
+                ShimEvent::OomKilled => services.tell(&container.record(), "oom"),
+                _ => {}
+            }
+        }
+        let exit = exit.unwrap_or_else(|| left_behind(&services, &container.record()));
+        let guard = container.lifecycle.lock().await;
+        if let Err(error) = ended(&services, &container, &exit).await {
+            tracing::error!("end of {}: {}", container.id, dhow_errdefs::chain(&error));
+        }
+        drop(guard);
+    });
+}
+
+/// How a container whose supervisor is gone has ended: what that left behind, or nobody knows.
+pub(crate) fn left_behind(services: &Services, record: &ContainerRecord) -> ExitRecord {
+    let found = services
+        .supervisor
+        .exit_record(&services.folder(&record.id));
+    let found = found.unwrap_or_else(|error| {
+        tracing::warn!(
+            "exit record of {}: {}",
+            record.id,
+            dhow_errdefs::chain(&error)
+        );
+        None
+    });
+    // A record of an earlier run says nothing of this one.
+    let fresh = |exit: &ExitRecord| {
+        record
+            .state
+            .started_at
+            .is_none_or(|start| exit.finished_at >= start)
+    };
+    found.filter(fresh).unwrap_or_else(|| ExitRecord {
+        code: UNKNOWN,
+        signal: None,
+        oom_killed: false,
+        finished_at: Timestamp::now(),
+    })
+}
+
+/// Does all that the end of a run asks for. The caller holds the container's lifecycle lock.
+pub(crate) async fn ended(
+    services: &Arc<Services>,
+    container: &Arc<Container>,
+    exit: &ExitRecord,
+) -> Result<()> {
+    let before = container.record();
+    if !before.state.status.has_process() {
+        return Ok(());
+    }
+    {
+        let mut live = container.live();
+        live.task = None;
+        live.monitor = None;
+    }
+    services.execs_orphaned(&container.id);
+    let (own, record) = (services.clone(), before.clone());
+    blocking(move || {
+        clean(&own, &record);
+        Ok::<_, Error>(())
+    })
+    .await?;
+
+    let plan = plan(services, container, &before, exit.code);
+    let record = container.save(&services.db, |record| note(record, exit, plan.is_some()))?;
+    tell(services, &before, exit);
+    container.ended(Exit {
+        code: exit.code,
+        error: None,
+    });
+    match plan {
+        Some(delay) => later(services, container, delay),
+        None if record.host.auto_remove => remove::remove(services, container, true).await?,
+        None => {}
+    }
+    Ok(())
+}
+
+/// Gives back what a run held: addresses and ports, volumes, the run's folder. Goes on after failures. Blocking.
+pub(crate) fn clean(services: &Services, record: &ContainerRecord) {
+    network::release(services, record);
+    mounts::unmount(services, record);
+    let folder = services.run_folder(&record.id);
+    match std::fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => report(
+            "remove run folder",
+            Err(Error::File {
+                action: "remove",
+                path: folder,
+                source: error,
+            }),
+        ),
+        _ => {}
+    }
+}
+
+/// When to start the container again, if at all.
+fn plan(
+    services: &Services,
+    container: &Container,
+    record: &ContainerRecord,
+    exit_code: i32,
+) -> Option<Duration> {
+    if services.is_draining() {
+        return None;
+    }
+    let mut live = container.live();
+    let lasted = record.state.started_at.map_or(Duration::ZERO, |start| {
+        Timestamp::now()
+            .duration_since(start)
+            .try_into()
+            .unwrap_or(Duration::ZERO)
+    });
+    let run = Run {
+        exit_code,
+        manually_stopped: record.manually_stopped,
+        restarts: record.restart_count,
+        lasted,
+        quick_restarts: live.quick_restarts,
+    };
+    let (delay, quick_restarts) = restart::decide(&record.host.restart_policy, &run)?;
+    live.quick_restarts = quick_restarts;
+    Some(delay)
+}
+
+fn note(record: &mut ContainerRecord, exit: &ExitRecord, restarts: bool) {
+    let state = &mut record.state;
+    state.status = if restarts {
+        Status::Restarting
+    } else {
+        Status::Exited
+    };
+    state.pid = 0;
+    state.exit_code = exit.code;
+    state.oom_killed = exit.oom_killed;
+    state.finished_at = Some(exit.finished_at);
+    record.ports.clear();
+    record
+        .networks
+        .values_mut()
+        .for_each(crate::spec::EndpointSettings::clear_facts);
+    if restarts {
+        record.restart_count += 1;
+    }
+}
+
+fn tell(services: &Services, record: &ContainerRecord, exit: &ExitRecord) {
+    let lasted = record
+        .state
+        .started_at
+        .map_or(0, |start| exit.finished_at.duration_since(start).as_secs());
+    let (code, lasted) = (exit.code.to_string(), lasted.to_string());
+    services.tell_with(
+        record,
+        "die",
+        &[("execDuration", &lasted), ("exitCode", &code)],
+    );
+}
+
+/// Starts a container again after a while, unless that is called off.
+pub(crate) fn later(services: &Arc<Services>, container: &Arc<Container>, delay: Duration) {
+    let (off, called_off) = oneshot::channel();
+    container.live().restart = Some(off);
+    let (services, container) = (services.clone(), container.clone());
+    tokio::spawn(async move {
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            _ = called_off => return,
+        }
+        let _guard = container.lifecycle.lock().await;
+        let due = container.live().restart.take().is_some();
+        if !due || services.is_draining() || container.record().state.status != Status::Restarting {
+            return;
+        }
+        if let Err(error) = Box::pin(start::start(&services, &container)).await {
+            tracing::warn!("restart {}: {}", container.id, dhow_errdefs::chain(&error));
+        }
+    });
+}
+
+/// Calls the next restart off: the container stays ended. True when one was due.
+pub(crate) fn call_off(services: &Services, container: &Container) -> Result<bool> {
+    let was_due = container.live().restart.take().is_some();
+    if was_due || container.record().state.status == Status::Restarting {
+        container.save(&services.db, |record| {
+            record.manually_stopped = true;
+            record.state.status = Status::Exited;
+        })?;
+        let code = container.record().state.exit_code;
+        container.ended(Exit { code, error: None });
+        return Ok(true);
+    }
+    Ok(false)
+}

@@ -1,0 +1,156 @@
+//! The files of a container's `/etc` that are the engine's: `hostname`, `hosts`, `resolv.conf`.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use dhow_network::{HostsEntry, ResolvOptions, hosts_file, resolv_conf};
+
+use super::network;
+use crate::container::ContainerRecord;
+use crate::oci::EtcFiles;
+use crate::services::Services;
+use crate::spec::NetworkMode;
+use crate::{Error, Result};
+
+const RESOLVED_STUB: &str = "127.0.0.53";
+const RESOLVED_UPLINKS: &str = "/run/systemd/resolve/resolv.conf";
+
+/// Writes what does not depend on the container's addresses; `hosts` is made, to be written by [`write_hosts`].
+/// A container in another one's network has that one's files.
+pub(super) fn prepare(services: &Services, record: &ContainerRecord) -> Result<EtcFiles> {
+    if let NetworkMode::Container(other) = &record.host.network_mode {
+        let other = services.find(other)?;
+        return Ok(existing(&services.folder(&other.id)));
+    }
+    let folder = services.folder(&record.id);
+    let hostname = folder.join("hostname");
+    write(&hostname, &format!("{}\n", record.config.hostname))?;
+    let resolv = folder.join("resolv.conf");
+    write(&resolv, &resolver(services, record))?;
+    let hosts = folder.join("hosts");
+    if !hosts.exists() {
+        write(&hosts, "")?;
+    }
+    Ok(EtcFiles {
+        hostname: Some(hostname),
+        hosts: Some(hosts),
+        resolv_conf: Some(resolv),
+    })
+}
+
+fn existing(folder: &Path) -> EtcFiles {
+    let file =
+        |name: &str| -> Option<PathBuf> { Some(folder.join(name)).filter(|path| path.exists()) };
+    EtcFiles {
+        hostname: file("hostname"),
+        hosts: file("hosts"),
+        resolv_conf: file("resolv.conf"),
+    }
+}
+
+/// Writes `hosts`, once the container's addresses are known.
+pub(super) fn write_hosts(
+    services: &Services,
+    record: &ContainerRecord,
+    own: &[IpAddr],
+) -> Result<()> {
+    if let NetworkMode::Container(_) = record.host.network_mode {
+        return Ok(());
+    }
+    let mut entries: Vec<HostsEntry> = record
+        .host
+        .extra_hosts
+        .iter()
+        .filter_map(|text| extra(services, text))
+        .collect();
+    let text = if record.host.network_mode == NetworkMode::Host {
+        with_hosts_own(&entries)
+    } else {
+        let name = &record.config.hostname;
+        let names = match record.config.domainname.as_str() {
+            "" => vec![name.clone()],
+            domain => vec![format!("{name}.{domain}"), name.clone()],
+        };
+        entries.extend(own.iter().map(|ip| HostsEntry {
+            ip: *ip,
+            names: names.clone(),
+        }));
+        hosts_file(&entries)
+    };
+    write(&services.folder(&record.id).join("hosts"), &text)
+}
+
+/// The host's own file, with what was added.
+fn with_hosts_own(entries: &[HostsEntry]) -> String {
+    let mut text = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    for entry in entries {
+        text.push_str(&format!("{}\t{}\n", entry.ip, entry.names.join(" ")));
+    }
+    text
+}
+
+/// An entry of `--add-host`, which was checked at the creation.
+fn extra(services: &Services, text: &str) -> Option<HostsEntry> {
+    let (name, address) = text.split_once([':', '='])?;
+    let ip = match address {
+        "host-gateway" => network::host_gateway(services)?,
+        _ => address
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .parse()
+            .ok()?,
+    };
+    Some(HostsEntry {
+        ip,
+        names: vec![name.to_owned()],
+    })
+}
+
+fn resolver(services: &Services, record: &ContainerRecord) -> String {
+    let defaults = &services.config.defaults;
+    let host = &record.host;
+    let own: Vec<IpAddr> = host
+        .dns
+        .iter()
+        .filter_map(|server| server.parse().ok())
+        .collect();
+    let or = |own: &Vec<String>, default: &Vec<String>| {
+        if own.is_empty() {
+            default.clone()
+        } else {
+            own.clone()
+        }
+    };
+    let wish = ResolvOptions {
+        servers: if own.is_empty() {
+            defaults.dns.clone()
+        } else {
+            own
+        },
+        search: or(&host.dns_search, &defaults.dns_search),
+        options: or(&host.dns_options, &defaults.dns_options),
+    };
+    let mut theirs = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    if host.network_mode == NetworkMode::Host {
+        if wish == ResolvOptions::default() {
+            return theirs;
+        }
+    } else if theirs.contains(RESOLVED_STUB)
+        && let Ok(uplinks) = std::fs::read_to_string(RESOLVED_UPLINKS)
+    {
+        // The stub of systemd-resolved can't be reached from a namespace of its own.
+        theirs = uplinks;
+    }
+    resolv_conf(&theirs, &wish)
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text).map_err(|source| Error::File {
+        action: "write",
+        path: path.to_owned(),
+        source,
+    })
+}

@@ -1,0 +1,16 @@
+//! What happens in a container's life, step by step; the verbs of [`Containers`](crate::Containers) are built of it.
+
+pub(crate) mod create;
+pub(crate) mod exit;
+pub(crate) mod files;
+pub(crate) mod health;
+pub(crate) mod mounts;
+pub(crate) mod network;
+pub(crate) mod remove;
+pub(crate) mod restart;
+pub(crate) mod restore;
+pub(crate) mod start;
+mod undo;
+
+use undo::Undo;
+pub(crate) use undo::report;

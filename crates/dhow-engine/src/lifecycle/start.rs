@@ -1,0 +1,380 @@
+//! Starting a container: volumes, addresses, the runtime's document, the supervisor, the init; undone on any failure.
+//!
+//! What does not depend on each other runs side by side: the addresses are taken while the supervisor makes the
+//! container, unless ports are published, whose sockets the supervisor inherits.
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use dhow_oci::runtime::Spec;
+use dhow_shim::{
+    ConsoleSize, Created, ExitRecord, Rootfs, RuntimeChoice, SHIM_VERSION, ShimConfig, ShimEvent,
+};
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use super::network::{self, Reservation};
+use super::{create, exit, files, mounts, remove};
+use crate::container::{ContainerRecord, Status};
+use crate::error::TaskError;
+use crate::services::{Services, blocking};
+use crate::spec::{IpcMode, NetworkMode, PidMode};
+use crate::store::{Container, Pending};
+use crate::supervisor::{self, Task};
+use crate::{Error, Result, host, oci};
+
+/// A container that was started, with what happens to it.
+struct Started {
+    task: Task,
+    pid: u32,
+    events: mpsc::Receiver<ShimEvent>,
+}
+
+/// Starts a container. The caller holds its lifecycle lock.
+pub(crate) async fn start(services: &Arc<Services>, container: &Arc<Container>) -> Result<()> {
+    let record = container.record();
+    check(&record)?;
+    match run(services, container, &record).await {
+        Ok(()) => Ok(()),
+        Err(error) => {
+            failed(services, container, &error).await;
+            Err(error)
+        }
+    }
+}
+
+fn check(record: &ContainerRecord) -> Result<()> {
+    match record.state.status {
+        Status::Created | Status::Exited | Status::Restarting => Ok(()),
+        Status::Running => Err(Error::NotModified("container is already running")),
+        Status::Paused => Err(Error::Conflict(
+            "cannot start a paused container, try unpause instead".into(),
+        )),
+        Status::Removing | Status::Dead => Err(Error::Conflict(
+            "container is marked for removal and cannot be started".into(),
+        )),
+    }
+}
+
+async fn run(
+    services: &Arc<Services>,
+    container: &Arc<Container>,
+    record: &Arc<ContainerRecord>,
+) -> Result<()> {
+    let (started, reservation) = match prepare(services, record).await {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            undo(services, record).await;
+            return Err(error);
+        }
+    };
+    let Started { task, pid, events } = started;
+    let go = async {
+        let (own, attached) = (services.clone(), reservation);
+        let reservation =
+            blocking(move || network::attach(&own, &attached, pid).map(|()| attached)).await?;
+        connect_pending(container, &task).await;
+        task.start().await.map_err(start_error)?;
+        Ok(reservation)
+    };
+    let result: Result<Reservation> = go.await;
+    match result {
+        Ok(reservation) => {
+            running(services, container, &reservation, pid)?;
+            container.live().task = Some(task);
+            exit::watch(services, container, events);
+            super::health::watch(services, container);
+            Ok(())
+        }
+        Err(error) => {
+            kill(&task, events).await;
+            undo(services, record).await;
+            Err(error)
+        }
+    }
+}
+
+/// Everything up to an init that waits: its document, its addresses, its supervisor.
+async fn prepare(
+    services: &Arc<Services>,
+    record: &Arc<ContainerRecord>,
+) -> Result<(Started, Reservation)> {
+    let reserve = || {
+        let (services, record) = (services.clone(), record.clone());
+        blocking(move || {
+            let reservation = network::reserve(&services, &record)?;
+            files::write_hosts(&services, &record, &network::addresses(&reservation))?;
+            Ok::<_, Error>(reservation)
+        })
+    };
+    let config = {
+        let (services, record) = (services.clone(), record.clone());
+        blocking(move || bundle(&services, &record))
+    };
+    if network::publishes(record) {
+        let (config, mut reservation) = both(config, reserve()).await?;
+        let held = std::mem::take(&mut reservation.held);
+        return Ok((spawn(services, config, held).await?, reservation));
+    }
+    let spawned = async { spawn(services, config.await?, Vec::new()).await };
+    let (started, reservation) = tokio::join!(spawned, reserve());
+    match (started, reservation) {
+        (Ok(started), Ok(reservation)) => Ok((started, reservation)),
+        (Ok(started), Err(error)) => {
+            kill(&started.task, started.events).await;
+            Err(error)
+        }
+        (Err(error), _) => Err(error),
+    }
+}
+
+/// Lets both end, whatever becomes of the other, so that undoing meets no work that still goes on.
+async fn both<A, B>(
+    first: impl Future<Output = Result<A>>,
+    second: impl Future<Output = Result<B>>,
+) -> Result<(A, B)> {
+    let (first, second) = tokio::join!(first, second);
+    Ok((first?, second?))
+}
+
+async fn spawn(services: &Services, config: ShimConfig, held: Vec<OwnedFd>) -> Result<Started> {
+    let (task, Created { pid, .. }) = services
+        .supervisor
+        .spawn(config, held)
+        .await
+        .map_err(start_error)?;
+    let events = task.subscribe().await?;
+    Ok(Started { task, pid, events })
+}
+
+fn start_error(error: supervisor::Error) -> Error {
+    Error::Task(TaskError(error))
+}
+
+/// Writes the bundle of a container and gives what its supervisor is told. Blocking.
+fn bundle(services: &Services, record: &ContainerRecord) -> Result<ShimConfig> {
+    let run = services.run_folder(&record.id);
+    create::make_folder(&run)?;
+    let files = files::prepare(services, record)?;
+    let sources = mounts::mount(services, record)?;
+    let spec = oci::generate(record, &inputs(services, record, files, sources)?)?;
+    write_spec(&run, &spec)?;
+    let mounts = services.snapshots.mounts(&record.id)?;
+    let config = &record.config;
+    let (rows, cols) = record.host.console_size;
+    Ok(ShimConfig {
+        version: SHIM_VERSION,
+        id: record.id.clone(),
+        socket: services.socket(&record.id),
+        bundle: run.clone(),
+        state_dir: services.folder(&record.id),
+        runtime: runtime(services, &record.host.runtime),
+        runtime_root: services.config.exec_root.join("runtime"),
+        rootfs: Rootfs::Overlay {
+            lower: mounts.lower,
+            upper: mounts.upper,
+            work: mounts.work,
+            read_only: mounts.read_only,
+        },
+        user: config.user.clone(),
+        additional_groups: record.host.group_add.clone(),
+        terminal: config.tty,
+        open_stdin: config.open_stdin,
+        stdin_once: config.stdin_once,
+        console_size: (rows > 0 || cols > 0).then_some(ConsoleSize { rows, cols }),
+        log: record.log.clone(),
+    })
+}
+
+fn write_spec(run: &std::path::Path, spec: &Spec) -> Result<()> {
+    let path = run.join("config.json");
+    let write = || std::fs::write(&path, serde_json::to_vec(spec)?);
+    write().map_err(|source| Error::File {
+        action: "write",
+        path: path.clone(),
+        source,
+    })
+}
+
+fn runtime(services: &Services, name: &str) -> RuntimeChoice {
+    match services.config.runtimes.get(name) {
+        Some(program) => RuntimeChoice::External {
+            program: program.clone(),
+        },
+        None => RuntimeChoice::Builtin,
+    }
+}
+
+fn inputs(
+    services: &Services,
+    record: &ContainerRecord,
+    files: oci::EtcFiles,
+    sources: Vec<PathBuf>,
+) -> Result<oci::Inputs> {
+    let (host, config) = (&record.host, &services.config);
+    let parent = match host.resources.cgroup_parent.as_str() {
+        "" => &config.cgroup_parent,
+        parent => parent,
+    };
+    let network = match &host.network_mode {
+        NetworkMode::Container(other) => Some(joined(services, other)?),
+        _ => None,
+    };
+    let ipc = match &host.ipc_mode {
+        IpcMode::Container(other) => Some(joined_ipc(services, other)?),
+        _ => None,
+    };
+    let pid = match &host.pid_mode {
+        PidMode::Container(other) => Some(joined(services, other)?),
+        _ => None,
+    };
+    let mut devices = if host.privileged {
+        host::devices::all()
+    } else {
+        Vec::new()
+    };
+    devices.extend(host::devices::look_up(&host.resources.devices)?);
+    Ok(oci::Inputs {
+        files,
+        sources,
+        joined: oci::Joined { network, ipc, pid },
+        devices,
+        cgroup: PathBuf::from("/").join(parent).join(&record.id),
+        cgroup_v2: host::machine::has_cgroup_v2(),
+        host_name: host::machine::name(),
+        init: host
+            .init
+            .unwrap_or(config.defaults.init)
+            .then(|| config.program.clone()),
+        ulimits: config.defaults.ulimits.clone(),
+        seccomp_profile: config.defaults.seccomp_profile.clone(),
+        no_new_privileges: config.defaults.no_new_privileges,
+    })
+}
+
+/// The init of a running container whose namespace is joined.
+fn joined(services: &Services, name: &str) -> Result<u32> {
+    let other = services.find(name)?.record();
+    if !other.state.status.has_process() {
+        return Err(Error::Conflict(format!(
+            "cannot join network of a non running container: {}",
+            other.id
+        )));
+    }
+    Ok(other.state.pid)
+}
+
+fn joined_ipc(services: &Services, name: &str) -> Result<u32> {
+    let other = services.find(name)?.record();
+    if !other.state.status.has_process() {
+        return Err(Error::Conflict(format!(
+            "cannot join IPC of a non running container: {}",
+            other.id
+        )));
+    }
+    if !matches!(other.host.ipc_mode, IpcMode::Shareable | IpcMode::Host) {
+        return Err(Error::Conflict(format!(
+            "can't join IPC of container {}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)",
+            other.id
+        )));
+    }
+    Ok(other.state.pid)
+}
+
+/// Connects the clients that wait, before the init prints anything.
+async fn connect_pending(container: &Container, task: &Task) {
+    let pending = std::mem::take(&mut container.live().pending);
+    for Pending { request, reply } in pending {
+        match task.attach(request).await {
+            // The client may have gone meanwhile.
+            Ok(stream) => drop(reply.send(stream)),
+            Err(error) => tracing::warn!("attach to {}: {error}", container.id),
+        }
+    }
+}
+
+/// Notes and tells that a container runs.
+fn running(
+    services: &Services,
+    container: &Container,
+    reservation: &Reservation,
+    pid: u32,
+) -> Result<()> {
+    let record = container.save(&services.db, |record| {
+        network::note(record, reservation);
+        let state = &mut record.state;
+        state.status = Status::Running;
+        state.pid = pid;
+        state.exit_code = 0;
+        state.error = String::new();
+        state.oom_killed = false;
+        state.started_at = Some(Timestamp::now());
+        state.finished_at = None;
+        state.health = super::health::initial(&record.config);
+        record.manually_stopped = false;
+        record.started_before = true;
+    })?;
+    services.tell(&record, "start");
+    Ok(())
+}
+
+/// Kills what was made and waits until its supervisor has done with it.
+async fn kill(task: &Task, mut events: mpsc::Receiver<ShimEvent>) {
+    if let Err(error) = task.kill(9, true).await {
+        tracing::debug!("kill a container that could not be started: {error}");
+    }
+    while let Some(event) = events.recv().await {
+        if let ShimEvent::Exited(ExitRecord { .. }) = event {
+            break;
+        }
+    }
+}
+
+/// Takes back what a start that failed has done.
+async fn undo(services: &Arc<Services>, record: &Arc<ContainerRecord>) {
+    let (services, record) = (services.clone(), record.clone());
+    let work = blocking(move || {
+        exit::clean(&services, &record);
+        Ok::<_, Error>(())
+    });
+    super::report("undo start", work.await);
+}
+
+/// Notes why a start failed, as Docker does, and removes a container that is to be removed anyway.
+async fn failed(services: &Arc<Services>, container: &Arc<Container>, error: &Error) {
+    let text = dhow_errdefs::chain(error).to_string();
+    container.live().pending.clear();
+    let saved = container.save(&services.db, |record| {
+        record.state.exit_code = exit_code(&text);
+        record.state.error = text;
+        record.state.pid = 0;
+        if record.state.status == Status::Restarting {
+            record.state.status = Status::Exited;
+            record.state.finished_at = Some(Timestamp::now());
+        }
+    });
+    match saved {
+        Ok(record) if record.host.auto_remove => {
+            super::report(
+                "remove container",
+                remove::remove(services, container, true).await,
+            );
+        }
+        Ok(_) => {}
+        Err(error) => tracing::warn!("note a failed start: {}", dhow_errdefs::chain(&error)),
+    }
+}
+
+/// Docker's exit code for a command that could not be started.
+fn exit_code(text: &str) -> i32 {
+    let text = text.to_lowercase();
+    let has = |part: &str| text.contains(part);
+    if has("executable file not found") || has("no such file or directory") {
+        127
+    } else if has("permission denied") || has("not a directory") || has("is a directory") {
+        126
+    } else {
+        128
+    }
+}

@@ -1,0 +1,211 @@
+//! What is mounted into a container: from the request and the image to the list in the record. Pure.
+
+mod bind;
+
+use crate::container::MountPoint;
+use crate::spec::{HostConfig, Invalid, MountKind, MountSpec, Propagation};
+
+/// A mount that was asked for, with what only its creation needs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// The mount as it goes into the record; of a volume, without source and driver yet.
+    pub(crate) point: MountPoint,
+    /// The mount in the long form, for the labels and the driver of a volume to be made.
+    pub(crate) spec: Option<MountSpec>,
+}
+
+/// A mount that can't be; `Mode` is what Docker answers with an internal error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum MountError {
+    Invalid(Invalid),
+    Mode(String),
+}
+
+impl From<Invalid> for MountError {
+    fn from(error: Invalid) -> Self {
+        Self::Invalid(error)
+    }
+}
+
+impl From<MountError> for crate::Error {
+    fn from(error: MountError) -> Self {
+        match error {
+            MountError::Invalid(error) => Self::Invalid(error),
+            MountError::Mode(text) => Self::Refused(text),
+        }
+    }
+}
+
+/// The mounts of a request, those taken over from other containers first; memory and the image's volumes excluded.
+pub(crate) fn wanted(
+    host: &HostConfig,
+    inherited: Vec<MountPoint>,
+) -> Result<Vec<Wanted>, MountError> {
+    let mut list: Vec<Wanted> = inherited
+        .into_iter()
+        .map(|point| Wanted { point, spec: None })
+        .collect();
+    let mut asked: Vec<Wanted> = Vec::new();
+    for text in &host.binds {
+        asked.push(bind::parse(text, &host.volume_driver)?);
+    }
+    for spec in &host.mounts {
+        asked.push(long(spec)?);
+    }
+    for (index, mount) in asked.iter().enumerate() {
+        let target = &mount.point.destination;
+        let twice = asked
+            .iter()
+            .take(index)
+            .any(|other| other.point.destination == *target);
+        if twice || host.tmpfs.contains_key(target) {
+            return Err(Invalid(format!("Duplicate mount point: {target}")).into());
+        }
+    }
+    list.retain(|old| {
+        asked
+            .iter()
+            .all(|new| new.point.destination != old.point.destination)
+    });
+    list.append(&mut asked);
+    Ok(list)
+}
+
+/// A mount in the long form, checked.
+fn long(spec: &MountSpec) -> Result<Wanted, MountError> {
+    let fail = |text: String| {
+        MountError::from(Invalid(format!(
+            "invalid mount config for type \"{}\": {text}",
+            spec.kind
+        )))
+    };
+    let target = target(&spec.target).map_err(|error| fail(error.0))?;
+    let foreign = [
+        (
+            spec.kind != MountKind::Bind && spec.bind.is_some(),
+            "BindOptions",
+        ),
+        (
+            spec.kind != MountKind::Volume && spec.volume.is_some(),
+            "VolumeOptions",
+        ),
+        (
+            spec.kind != MountKind::Tmpfs && spec.tmpfs.is_some(),
+            "TmpfsOptions",
+        ),
+    ];
+    if let Some((_, name)) = foreign.iter().find(|(is_set, _)| *is_set) {
+        return Err(fail(format!("field {name} must not be specified")));
+    }
+    let mut point = MountPoint {
+        kind: spec.kind,
+        destination: target,
+        rw: !spec.read_only,
+        long_form: true,
+        ..MountPoint::default()
+    };
+    match spec.kind {
+        MountKind::Bind => {
+            if spec.source.is_empty() {
+                return Err(fail("field Source must not be empty".into()));
+            }
+            if !spec.source.starts_with('/') {
+                return Err(fail(format!(
+                    "invalid mount path: '{}' mount path must be absolute",
+                    spec.source
+                )));
+            }
+            let options = spec.bind.clone().unwrap_or_default();
+            point.source = clean(&spec.source);
+            point.propagation = options
+                .propagation
+                .unwrap_or(Propagation::RPrivate)
+                .to_string();
+            point.create_source = options.create_mountpoint;
+            point.options.push(
+                if options.non_recursive {
+                    "bind"
+                } else {
+                    "rbind"
+                }
+                .into(),
+            );
+        }
+        MountKind::Volume => {
+            let options = spec.volume.clone().unwrap_or_default();
+            if spec.source.is_empty() && !options.subpath.is_empty() {
+                return Err(fail(
+                    "must not set Subpath when using anonymous volumes".into(),
+                ));
+            }
+            point.name.clone_from(&spec.source);
+            point.copy = !options.no_copy && options.subpath.is_empty();
+            point.subpath = subpath(&options.subpath).map_err(|error| fail(error.0))?;
+            point.mode = "z".into();
+            point.driver = options.driver.map(|driver| driver.name).unwrap_or_default();
+        }
+        MountKind::Tmpfs => {
+            if !spec.source.is_empty() {
+                return Err(fail("field Source must not be specified".into()));
+            }
+            point.options = crate::oci::mounts::tmpfs_options(spec);
+        }
+        MountKind::Image | MountKind::NamedPipe | MountKind::Cluster => {
+            return Err(fail("mount type not supported yet".into()));
+        }
+    }
+    Ok(Wanted {
+        point,
+        spec: Some(spec.clone()),
+    })
+}
+
+/// Checks a mount's path within the container and makes it canonical.
+fn target(text: &str) -> Result<String, Invalid> {
+    if text.is_empty() {
+        return Err(Invalid::new("field Target must not be empty"));
+    }
+    if !text.starts_with('/') {
+        return Err(Invalid(format!(
+            "invalid mount path: '{text}' mount path must be absolute"
+        )));
+    }
+    let target = clean(text);
+    if target == "/" {
+        return Err(Invalid::new(
+            "invalid specification: destination can't be '/'",
+        ));
+    }
+    Ok(target)
+}
+
+/// Checks a folder within a volume: below it, without `..`.
+fn subpath(text: &str) -> Result<String, Invalid> {
+    if text.is_empty() {
+        return Ok(String::new());
+    }
+    if text.starts_with('/') || text.split('/').any(|part| part == "..") {
+        return Err(Invalid::new(
+            "subpath must be a relative path within the volume",
+        ));
+    }
+    Ok(clean(&format!("/{text}")).split_off(1))
+}
+
+/// Go's `filepath.Clean` for absolute paths.
+pub(crate) fn clean(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            _ => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
+
+#[cfg(test)]
+mod tests;

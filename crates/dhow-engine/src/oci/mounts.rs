@@ -1,0 +1,258 @@
+//! The list of mounts.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use dhow_oci::runtime::Mount;
+
+use super::{INIT_PATH, Inputs};
+use crate::container::{ContainerRecord, MountPoint};
+use crate::spec::{IpcMode, MountKind, MountSpec};
+
+const DEFAULT_TMPFS: &[&str] = &["noexec", "nosuid", "nodev"];
+const PROPAGATIONS: &[&str] = &[
+    "private", "rprivate", "shared", "rshared", "slave", "rslave",
+];
+
+/// Every mount in the order it is made: the kernel's file systems, then the user's by depth.
+pub(super) fn list(record: &ContainerRecord, inputs: &Inputs) -> Vec<Mount> {
+    let host = &record.host;
+    let mut theirs = user_mounts(record, inputs);
+    theirs.extend(etc_files(record, inputs));
+    if let Some(init) = &inputs.init {
+        theirs.push(bind(INIT_PATH, init.clone(), &["rbind", "ro"]));
+    }
+    theirs.sort_by_key(|mount| mount.destination().components().count());
+
+    let user_targets: Vec<PathBuf> = theirs
+        .iter()
+        .map(|mount| mount.destination().clone())
+        .collect();
+    let mut list = system_mounts(record, inputs);
+    list.retain(|mount| !user_targets.contains(mount.destination()));
+    list.append(&mut theirs);
+    if host.readonly_rootfs {
+        make_readonly(&mut list, &user_targets);
+    }
+    list
+}
+
+fn system_mounts(record: &ContainerRecord, inputs: &Inputs) -> Vec<Mount> {
+    let host = &record.host;
+    let kernel = ["nosuid", "noexec", "nodev"];
+    let access = if host.privileged { "rw" } else { "ro" };
+    let mut list = vec![
+        mount("/proc", "proc", "proc", &kernel),
+        mount(
+            "/dev",
+            "tmpfs",
+            "tmpfs",
+            &["nosuid", "strictatime", "mode=755", "size=65536k"],
+        ),
+        mount(
+            "/dev/pts",
+            "devpts",
+            "devpts",
+            &[
+                "nosuid",
+                "noexec",
+                "newinstance",
+                "ptmxmode=0666",
+                "mode=0620",
+                "gid=5",
+            ],
+        ),
+        mount(
+            "/sys",
+            "sysfs",
+            "sysfs",
+            &["nosuid", "noexec", "nodev", access],
+        ),
+        mount(
+            "/sys/fs/cgroup",
+            "cgroup",
+            "cgroup",
+            &[access, "nosuid", "noexec", "nodev"],
+        ),
+    ];
+    match &host.ipc_mode {
+        IpcMode::Host => {
+            list.push(bind("/dev/mqueue", "/dev/mqueue".into(), &["rbind"]));
+            list.push(bind("/dev/shm", "/dev/shm".into(), &["rbind"]));
+        }
+        IpcMode::None => list.push(mount("/dev/mqueue", "mqueue", "mqueue", &kernel)),
+        IpcMode::Container(_) => {
+            list.push(mount("/dev/mqueue", "mqueue", "mqueue", &kernel));
+            if let Some(pid) = inputs.joined.ipc {
+                let theirs = PathBuf::from(format!("/proc/{pid}/root/dev/shm"));
+                list.push(bind("/dev/shm", theirs, &["rbind"]));
+            }
+        }
+        IpcMode::Default | IpcMode::Private | IpcMode::Shareable => {
+            list.push(mount("/dev/mqueue", "mqueue", "mqueue", &kernel));
+            let size = format!("size={}", host.shm_size);
+            let options = ["nosuid", "noexec", "nodev", "mode=1777", &size];
+            list.push(mount("/dev/shm", "tmpfs", "shm", &options));
+        }
+    }
+    list
+}
+
+fn etc_files(record: &ContainerRecord, inputs: &Inputs) -> Vec<Mount> {
+    let access = if record.host.readonly_rootfs {
+        "ro"
+    } else {
+        "rw"
+    };
+    let files = [
+        ("/etc/resolv.conf", &inputs.files.resolv_conf),
+        ("/etc/hostname", &inputs.files.hostname),
+        ("/etc/hosts", &inputs.files.hosts),
+    ];
+    files
+        .into_iter()
+        .filter_map(|(target, source)| source.as_ref().map(|source| (target, source)))
+        .filter(|(target, _)| {
+            record
+                .mounts
+                .iter()
+                .all(|point| point.destination != **target)
+        })
+        .map(|(target, source)| bind(target, source.clone(), &["rbind", "rprivate", access]))
+        .collect()
+}
+
+fn user_mounts(record: &ContainerRecord, inputs: &Inputs) -> Vec<Mount> {
+    let mut list: Vec<Mount> = record
+        .mounts
+        .iter()
+        .zip(&inputs.sources)
+        .map(|(point, source)| user_mount(point, source.clone()))
+        .collect();
+    for (target, options) in &record.host.tmpfs {
+        let target = crate::mount::clean(target);
+        list.push(mount(&target, "tmpfs", "tmpfs", &merge_tmpfs(options)));
+    }
+    list
+}
+
+fn user_mount(point: &MountPoint, source: PathBuf) -> Mount {
+    let mut options: Vec<&str> = point.options.iter().map(String::as_str).collect();
+    if point.kind == MountKind::Tmpfs {
+        return mount(&point.destination, "tmpfs", "tmpfs", &options);
+    }
+    if options.is_empty() {
+        options.push("rbind");
+    }
+    if !point.propagation.is_empty() {
+        options.push(&point.propagation);
+    } else if point.kind == MountKind::Volume {
+        options.push("rprivate");
+    }
+    options.push(if point.rw { "rw" } else { "ro" });
+    bind(&point.destination, source, &options)
+}
+
+/// The options of a memory file system in the long form.
+pub(crate) fn tmpfs_options(spec: &MountSpec) -> Vec<String> {
+    let options = spec.tmpfs.clone().unwrap_or_default();
+    let mut text: Vec<String> = Vec::new();
+    if options.mode != 0 {
+        text.push(format!("mode={:o}", options.mode));
+    }
+    if options.size > 0 {
+        text.push(format!("size={}", options.size));
+    }
+    text.extend(options.options.iter().map(|pair| pair.join("=")));
+    text.push(if spec.read_only { "ro" } else { "rw" }.into());
+    merge_tmpfs(&text.join(","))
+        .into_iter()
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Docker's defaults for memory file systems with what was asked for: `exec` takes `noexec` back, and so on.
+fn merge_tmpfs(wanted: &str) -> Vec<&str> {
+    let given: Vec<&str> = wanted
+        .split(',')
+        .filter(|option| !option.is_empty())
+        .collect();
+    let contradicted = |default: &str| {
+        let opposite = default.trim_start_matches("no");
+        given
+            .iter()
+            .any(|option| *option == opposite || *option == default)
+    };
+    let kept = DEFAULT_TMPFS
+        .iter()
+        .copied()
+        .filter(|default| !contradicted(default));
+    let mut merged: Vec<&str> = kept.collect();
+    let mut last: BTreeMap<&str, usize> = BTreeMap::new();
+    for option in given {
+        let key = option.split('=').next().unwrap_or(option);
+        // Of two values for one key the last one counts.
+        if let Some(index) = last.get(key) {
+            merged[*index] = option;
+            continue;
+        }
+        last.insert(key, merged.len());
+        merged.push(option);
+    }
+    merged
+}
+
+/// The root's propagation: shared or slave as soon as a mount wants to spread.
+pub(super) fn root_propagation(record: &ContainerRecord) -> Option<String> {
+    let wants = |suffix: &str| {
+        record
+            .mounts
+            .iter()
+            .any(|point| point.propagation.ends_with(suffix))
+    };
+    if wants("shared") {
+        return Some("shared".into());
+    }
+    wants("slave").then(|| "slave".into())
+}
+
+/// With a read-only root, everything that is neither the kernel's nor the user's is read-only too.
+fn make_readonly(list: &mut [Mount], user_targets: &[PathBuf]) {
+    const WRITABLE: &[&str] = &["/proc", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"];
+    for mount in list {
+        let target = mount.destination();
+        if WRITABLE.iter().any(|path| target.as_os_str() == *path) || user_targets.contains(target)
+        {
+            continue;
+        }
+        let mut options = mount.options().clone().unwrap_or_default();
+        options.retain(|option| option != "rw" && option != "ro");
+        options.push("ro".into());
+        mount.set_options(Some(options));
+    }
+}
+
+fn mount(target: &str, kind: &str, source: &str, options: &[&str]) -> Mount {
+    let mut mount = Mount::default();
+    mount
+        .set_destination(target.into())
+        .set_typ(Some(kind.to_owned()))
+        .set_source(Some(source.into()))
+        .set_options(Some(
+            options.iter().map(|option| (*option).to_owned()).collect(),
+        ));
+    mount
+}
+
+fn bind(target: &str, source: PathBuf, options: &[&str]) -> Mount {
+    debug_assert!(
+        options
+            .iter()
+            .filter(|option| PROPAGATIONS.contains(option))
+            .count()
+            <= 1
+    );
+    let mut mount = mount(target, "bind", "", options);
+    mount.set_source(Some(source));
+    mount
+}

@@ -1,0 +1,112 @@
+//! Security options: seccomp and what else `--security-opt` says.
+
+use dhow_oci::runtime::{Capability, LinuxSeccomp};
+
+use super::Inputs;
+use crate::spec::{HostConfig, Invalid};
+
+/// What `--security-opt` said.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct SecurityOptions {
+    /// `unconfined`, `builtin` or a profile's JSON.
+    pub(crate) seccomp: Option<String>,
+    pub(crate) no_new_privileges: Option<bool>,
+}
+
+/// Reads security options. AppArmor profiles and SELinux labels are accepted and have no effect, as on any kernel
+/// without these modules.
+///
+/// # Errors
+/// An option is malformed or unknown; the texts are Docker's.
+pub(crate) fn parse(options: &[String]) -> Result<SecurityOptions, Invalid> {
+    let mut parsed = SecurityOptions::default();
+    for option in options {
+        if option == "no-new-privileges" {
+            parsed.no_new_privileges = Some(true);
+            continue;
+        }
+        if option == "disable" {
+            continue;
+        }
+        // `key:value` is the old form.
+        let (key, value) = option
+            .split_once('=')
+            .or_else(|| option.split_once(':'))
+            .ok_or_else(|| Invalid(format!("invalid --security-opt 1: \"{option}\"")))?;
+        match key {
+            "label" | "apparmor" => {}
+            "seccomp" => parsed.seccomp = Some(value.to_owned()),
+            "no-new-privileges" => {
+                let flag = value
+                    .parse()
+                    .map_err(|_| Invalid(format!("invalid --security-opt 2: \"{option}\"")))?;
+                parsed.no_new_privileges = Some(flag);
+            }
+            _ => return Err(Invalid(format!("invalid --security-opt 2: \"{option}\""))),
+        }
+    }
+    Ok(parsed)
+}
+
+/// The seccomp policy that applies; none when unconfined, or privileged without a profile of its own.
+pub(super) fn seccomp(
+    host: &HostConfig,
+    options: &SecurityOptions,
+    inputs: &Inputs,
+    capabilities: &[Capability],
+) -> Result<Option<LinuxSeccomp>, Invalid> {
+    let default = if host.privileged {
+        Some("unconfined")
+    } else {
+        inputs.seccomp_profile.as_deref()
+    };
+    match options.seccomp.as_deref().or(default) {
+        Some("unconfined") => Ok(None),
+        None | Some("builtin" | "") => {
+            Ok(Some(dhow_runtime::seccomp::default_profile(capabilities)))
+        }
+        Some(json) => dhow_runtime::seccomp::from_docker_json(json, capabilities)
+            .map(Some)
+            .map_err(|error| Invalid(dhow_errdefs::chain(&error).to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    fn read(option: &str) -> Result<SecurityOptions, Invalid> {
+        parse(&[option.to_owned()])
+    }
+
+    #[test]
+    fn options_are_read_in_both_forms() {
+        assert_eq!(
+            read("no-new-privileges").unwrap().no_new_privileges,
+            Some(true)
+        );
+        assert_eq!(
+            read("no-new-privileges:false").unwrap().no_new_privileges,
+            Some(false)
+        );
+        assert_eq!(
+            read("seccomp=unconfined").unwrap().seccomp.as_deref(),
+            Some("unconfined")
+        );
+        assert_eq!(
+            read("seccomp={\"a\": 1}").unwrap().seccomp.as_deref(),
+            Some("{\"a\": 1}")
+        );
+        assert_eq!(read("label=disable").unwrap(), SecurityOptions::default());
+        assert_eq!(
+            read("x").unwrap_err().to_string(),
+            "invalid --security-opt 1: \"x\""
+        );
+        assert_eq!(
+            read("x=y").unwrap_err().to_string(),
+            "invalid --security-opt 2: \"x=y\""
+        );
+    }
+}

@@ -1,1 +1,0 @@
-//! Checks of a create request that need nothing of the machine.

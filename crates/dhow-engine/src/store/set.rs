@@ -1,0 +1,104 @@
+//! All containers in memory, by id and by name.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::Container;
+use crate::{Error, Result};
+
+/// All containers. No lock is held while something is waited for.
+#[derive(Debug, Default)]
+pub(crate) struct ContainerSet {
+    inner: RwLock<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    containers: BTreeMap<String, Arc<Container>>,
+    /// Ids by name; a name is taken before its container is there.
+    names: HashMap<String, String>,
+}
+
+impl ContainerSet {
+    fn read(&self) -> RwLockReadGuard<'_, Inner> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Inner> {
+        self.inner.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The container with that id, name or beginning of an id, in this order.
+    pub(crate) fn find(&self, name: &str) -> Result<Arc<Container>> {
+        let missing = || Error::NoSuchContainer(name.to_owned());
+        if name.is_empty() {
+            return Err(missing());
+        }
+        let inner = self.read();
+        if let Some(container) = inner.containers.get(name) {
+            return Ok(container.clone());
+        }
+        let bare = name.strip_prefix('/').unwrap_or(name);
+        if let Some(id) = inner.names.get(bare) {
+            return inner.containers.get(id).cloned().ok_or_else(missing);
+        }
+        let mut fitting = inner.containers.range(name.to_owned()..);
+        let mut next = || fitting.next().filter(|(id, _)| id.starts_with(name));
+        match (next(), next()) {
+            (None, _) => Err(missing()),
+            (Some((_, container)), None) => Ok(container.clone()),
+            (Some(_), Some(_)) => Err(Error::AmbiguousContainer(name.to_owned())),
+        }
+    }
+
+    /// Every container.
+    pub(crate) fn all(&self) -> Vec<Arc<Container>> {
+        self.read().containers.values().cloned().collect()
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.read().containers.len()
+    }
+
+    /// Takes a name for the container `id`.
+    pub(crate) fn take_name(&self, name: &str, id: &str) -> Result<()> {
+        let mut inner = self.write();
+        if let Some(by) = inner.names.get(name) {
+            return Err(Error::NameTaken {
+                name: name.to_owned(),
+                by: by.clone(),
+            });
+        }
+        inner.names.insert(name.to_owned(), id.to_owned());
+        Ok(())
+    }
+
+    /// Gives a name back if `id` has it.
+    pub(crate) fn free_name(&self, name: &str, id: &str) {
+        let mut inner = self.write();
+        if inner.names.get(name).is_some_and(|by| by == id) {
+            inner.names.remove(name);
+        }
+    }
+
+    /// Adds a container, whose name is taken already or now.
+    pub(crate) fn insert(&self, container: Arc<Container>) {
+        let record = container.record();
+        let mut inner = self.write();
+        inner
+            .names
+            .insert(record.name.clone(), container.id.clone());
+        inner.containers.insert(container.id.clone(), container);
+    }
+
+    /// Takes a container out, its name included.
+    pub(crate) fn remove(&self, container: &Container) {
+        let name = container.record().name.clone();
+        let mut inner = self.write();
+        inner.containers.remove(&container.id);
+        if inner.names.get(&name).is_some_and(|by| *by == container.id) {
+            inner.names.remove(&name);
+        }
+    }
+}
