@@ -378,11 +378,20 @@ fn go_method(method: &Method) -> String {
     format!("{first}{}", rest.to_ascii_lowercase())
 }
 
-/// The error and all its sources, outermost first.
+/// The error and all its sources, outermost first. What an `io::Error` wraps is one too, though its `source` skips it.
 fn sources(error: &reqwest::Error) -> Vec<&(dyn StdError + 'static)> {
     let mut all: Vec<&(dyn StdError + 'static)> = vec![error];
-    while let Some(source) = all.last().copied().and_then(StdError::source) {
-        all.push(source);
+    while let Some(last) = all.last().copied() {
+        let wrapped = last
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        match wrapped
+            .map(|inner| inner as &(dyn StdError + 'static))
+            .or_else(|| last.source())
+        {
+            Some(next) => all.push(next),
+            None => break,
+        }
     }
     all
 }
@@ -396,12 +405,9 @@ fn find_io(error: &reqwest::Error) -> Option<&io::Error> {
 }
 
 fn find_tls(error: &reqwest::Error) -> Option<&rustls::Error> {
-    sources(error).into_iter().find_map(|e| {
-        e.downcast_ref::<rustls::Error>().or_else(|| {
-            let inner = e.downcast_ref::<io::Error>()?.get_ref()?;
-            inner.downcast_ref::<rustls::Error>()
-        })
-    })
+    sources(error)
+        .into_iter()
+        .find_map(|e| e.downcast_ref::<rustls::Error>())
 }
 
 fn is_not_tls(error: &reqwest::Error) -> bool {
