@@ -1,17 +1,20 @@
 //! Images: the image store, with events told and the images of containers protected.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use dhow_distribution::Credentials;
 use dhow_image::{
-    Deleted, HistoryEntry, Image, ImportOptions, PlatformImage, ProgressSender, Pruned,
+    Deleted, HistoryEntry, Image, ImportOptions, InUse, PlatformImage, ProgressSender, Pruned,
 };
-use dhow_oci::{Platform, Reference};
+use dhow_oci::{Digest, Platform, Reference};
+use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::Result;
+use crate::events::EventKind;
 use crate::filters::Filters;
-use crate::services::Services;
+use crate::services::{Services, blocking};
 
 /// An image in a list.
 #[derive(Debug, Clone)]
@@ -36,7 +39,7 @@ impl Images {
     /// # Errors
     /// There is none, or the name is malformed.
     pub fn inspect(&self, name: &str, platform: Option<&Platform>) -> Result<Image> {
-        todo!()
+        Ok(self.services.images.resolve(name, platform)?)
     }
 
     /// The images that pass the filters (`before`, `dangling`, `label`, `reference`, `since`, `until`), newest first.
@@ -44,7 +47,27 @@ impl Images {
     /// # Errors
     /// A filter is unknown or malformed.
     pub fn list(&self, filters: &Filters, shared_size: bool) -> Result<Vec<ImageSummary>> {
-        todo!()
+        let store = &self.services.images;
+        let query = Query::new(store, filters)?;
+        let uses = self.uses();
+        let mut list = Vec::new();
+        for image in store.list()? {
+            if !query.accepts(&image) {
+                continue;
+            }
+            let containers = uses.get(&image.id).map_or(0, Vec::len);
+            let shared_size = if shared_size {
+                Some(store.shared_size(&image)?)
+            } else {
+                None
+            };
+            list.push(ImageSummary {
+                image,
+                containers,
+                shared_size,
+            });
+        }
+        Ok(list)
     }
 
     /// The manifests of an image, one per platform and attestation.
@@ -52,7 +75,7 @@ impl Images {
     /// # Errors
     /// The store can't be read.
     pub fn platforms(&self, image: &Image) -> Result<Vec<PlatformImage>> {
-        todo!()
+        Ok(self.services.images.platforms(image)?)
     }
 
     /// Gives the image `source` another name.
@@ -60,7 +83,11 @@ impl Images {
     /// # Errors
     /// There is no such image.
     pub fn tag(&self, source: &str, target: &Reference) -> Result<()> {
-        todo!()
+        let image = self.services.images.resolve(source, None)?;
+        self.services.images.tag(source, target)?;
+        let name = target.clone().with_default_tag().familiar();
+        self.tell(&image, "tag", &name);
+        Ok(())
     }
 
     /// Removes a name, or an image with all its names.
@@ -68,7 +95,16 @@ impl Images {
     /// # Errors
     /// There is no such image, or containers use it.
     pub async fn remove(&self, name: &str, force: bool, prune: bool) -> Result<Vec<Deleted>> {
-        todo!()
+        let id = self.services.images.resolve(name, None)?.id;
+        let (services, wanted, uses) = (self.services.clone(), name.to_owned(), self.uses());
+        let deleted = blocking(move || {
+            services
+                .images
+                .remove(&wanted, force, prune, &|id| in_use(&uses, id))
+        })
+        .await?;
+        self.tell_deleted(&id, &deleted);
+        Ok(deleted)
     }
 
     /// Removes what no container uses (filters: `dangling`, `label`, `label!`, `until`).
@@ -76,7 +112,30 @@ impl Images {
     /// # Errors
     /// A filter is unknown or malformed.
     pub async fn prune(&self, filters: &Filters) -> Result<Pruned> {
-        todo!()
+        filters.check(&["dangling", "label", "label!", "until"])?;
+        let dangling_only = filters.flag("dangling", true)?;
+        let until = filters.time("until", Timestamp::now())?;
+        let (services, uses, filters) = (self.services.clone(), self.uses(), filters.clone());
+        let pruned = blocking(move || {
+            let select = |image: &Image| {
+                let labels = &image.config.config.labels;
+                (!dangling_only || image.is_dangling())
+                    && until.is_none_or(|until| image.created.is_none_or(|created| created < until))
+                    && filters.labels("label", labels)
+                    && !filters.any_label("label!", labels)
+            };
+            services.images.prune(&select, &|id| in_use(&uses, id))
+        })
+        .await?;
+        for deleted in &pruned.deleted {
+            if let Deleted::Deleted(id) = deleted {
+                self.tell_deleted(id, std::slice::from_ref(deleted));
+            }
+        }
+        let reclaimed = pruned.reclaimed.to_string();
+        self.services
+            .tell_other(EventKind::Image, "prune", "", &[("reclaimed", &reclaimed)]);
+        Ok(pruned)
     }
 
     /// How the image came about, newest step first.
@@ -84,7 +143,7 @@ impl Images {
     /// # Errors
     /// There is no such image.
     pub fn history(&self, name: &str) -> Result<Vec<HistoryEntry>> {
-        todo!()
+        Ok(self.services.images.history(name)?)
     }
 
     /// Fetches an image from its registry.
@@ -98,7 +157,13 @@ impl Images {
         credentials: &Credentials,
         progress: &ProgressSender,
     ) -> Result<Image> {
-        todo!()
+        let image = self
+            .services
+            .images
+            .pull(reference, platform, credentials, progress)
+            .await?;
+        self.tell_transfer(reference, "pull");
+        Ok(image)
     }
 
     /// Sends an image to its registry.
@@ -112,7 +177,12 @@ impl Images {
         credentials: &Credentials,
         progress: &ProgressSender,
     ) -> Result<()> {
-        todo!()
+        self.services
+            .images
+            .push(reference, platform, credentials, progress)
+            .await?;
+        self.tell_transfer(reference, "push");
+        Ok(())
     }
 
     /// Takes the images of an archive.
@@ -125,7 +195,15 @@ impl Images {
         platform: Option<&Platform>,
         progress: &ProgressSender,
     ) -> Result<Vec<Image>> {
-        todo!()
+        let images = self
+            .services
+            .images
+            .load(archive, platform, progress)
+            .await?;
+        for image in &images {
+            self.tell(image, "load", &image.id.to_string());
+        }
+        Ok(images)
     }
 
     /// Writes images as one archive.
@@ -138,7 +216,13 @@ impl Images {
         platform: Option<&Platform>,
         out: impl AsyncWrite + Send + Unpin + 'static,
     ) -> Result<()> {
-        todo!()
+        self.services.images.save(names, platform, out).await?;
+        for name in names {
+            if let Ok(image) = self.services.images.resolve(name, platform) {
+                self.tell(&image, "save", &image.id.to_string());
+            }
+        }
+        Ok(())
     }
 
     /// Makes an image of a file system's archive.
@@ -150,6 +234,173 @@ impl Images {
         archive: impl AsyncRead + Send + Unpin + 'static,
         options: ImportOptions,
     ) -> Result<Image> {
-        todo!()
+        let image = self.services.images.import(archive, options).await?;
+        self.tell(&image, "import", &image.id.to_string());
+        Ok(image)
+    }
+
+    /// The containers by the image they were made from.
+    fn uses(&self) -> Uses {
+        let mut uses = Uses::new();
+        for container in self.services.containers.all() {
+            let record = container.record();
+            let running = record.state.status.is_running();
+            let user = InUse {
+                container: container.id.clone(),
+                running,
+            };
+            let list = uses.entry(record.image.id).or_default();
+            // A running one is named rather than a stopped one.
+            if running {
+                list.insert(0, user)
+            } else {
+                list.push(user)
+            }
+        }
+        uses
+    }
+
+    fn tell(&self, image: &Image, action: &str, name: &str) {
+        let mut attributes = image.config.config.labels.clone();
+        attributes.insert("name".into(), name.to_owned());
+        self.services
+            .events
+            .tell(EventKind::Image, action, image.id.to_string(), attributes);
+    }
+
+    fn tell_transfer(&self, reference: &Reference, action: &str) {
+        let id = reference.clone().with_default_tag().familiar();
+        let name = reference.familiar_name();
+        self.services
+            .tell_other(EventKind::Image, action, &id, &[("name", &name)]);
+    }
+
+    fn tell_deleted(&self, id: &Digest, deleted: &[Deleted]) {
+        for entry in deleted {
+            let (action, id, name) = match entry {
+                Deleted::Untagged(name) => ("untag", id.to_string(), name.clone()),
+                Deleted::Deleted(id) => ("delete", id.to_string(), id.to_string()),
+            };
+            self.services
+                .tell_other(EventKind::Image, action, &id, &[("name", &name)]);
+        }
+    }
+}
+
+type Uses = HashMap<Digest, Vec<InUse>>;
+
+fn in_use(uses: &Uses, id: &Digest) -> Option<InUse> {
+    uses.get(id).and_then(|users| users.first().cloned())
+}
+
+/// A list's filters, checked and looked up.
+struct Query<'a> {
+    filters: &'a Filters,
+    dangling: Option<bool>,
+    before: Option<Timestamp>,
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+}
+
+impl<'a> Query<'a> {
+    fn new(store: &dhow_image::Images, filters: &'a Filters) -> Result<Self> {
+        filters.check(&[
+            "before",
+            "dangling",
+            "label",
+            "label!",
+            "reference",
+            "since",
+            "until",
+        ])?;
+        let created = |key: &str| -> Result<Option<Timestamp>> {
+            let times: Result<Vec<_>> = filters
+                .get(key)
+                .iter()
+                .map(|name| Ok(store.resolve(name, None)?.created))
+                .collect();
+            Ok(times?.into_iter().flatten().next_back())
+        };
+        let dangling = filters
+            .contains("dangling")
+            .then(|| filters.flag("dangling", false))
+            .transpose()?;
+        Ok(Self {
+            filters,
+            dangling,
+            before: created("before")?,
+            since: created("since")?,
+            until: filters.time("until", Timestamp::now())?,
+        })
+    }
+
+    fn accepts(&self, image: &Image) -> bool {
+        let labels = &image.config.config.labels;
+        let created = image.created.unwrap_or(Timestamp::UNIX_EPOCH);
+        self.dangling
+            .is_none_or(|dangling| dangling == image.is_dangling())
+            && self.before.is_none_or(|before| created < before)
+            && self.since.is_none_or(|since| created > since)
+            && self.until.is_none_or(|until| created < until)
+            && self.filters.labels("label", labels)
+            && !self.filters.any_label("label!", labels)
+            && self.filters.any("reference", |pattern| {
+                image.tags.iter().any(|tag| names(pattern, tag))
+            })
+    }
+}
+
+/// Whether a pattern (`*` and `?` within a path's part) fits a reference, its name, or its last parts.
+fn names(pattern: &str, reference: &Reference) -> bool {
+    let forms = [
+        reference.familiar(),
+        reference.familiar_name(),
+        reference.name(),
+        format!(
+            "{}:{}",
+            reference.name(),
+            reference.tag().unwrap_or_default()
+        ),
+    ];
+    forms
+        .iter()
+        .any(|form| fits(pattern.as_bytes(), form.as_bytes()))
+}
+
+fn fits(pattern: &[u8], text: &[u8]) -> bool {
+    match (pattern.split_first(), text.split_first()) {
+        (None, None) => true,
+        (Some((b'*', rest)), _) => {
+            fits(rest, text)
+                || text
+                    .split_first()
+                    .is_some_and(|(first, tail)| *first != b'/' && fits(pattern, tail))
+        }
+        (Some((b'?', rest)), Some((byte, tail))) => *byte != b'/' && fits(rest, tail),
+        (Some((wanted, rest)), Some((byte, tail))) => wanted == byte && fits(rest, tail),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn patterns_fit_references() {
+        let reference = Reference::parse("localhost:5000/team/app:1.2").unwrap();
+        for (pattern, wanted) in [
+            ("localhost:5000/team/app", true),
+            ("localhost:5000/*/app:1.*", true),
+            ("localhost:5000/*", false),
+            ("*/*/app", true),
+            ("app", false),
+        ] {
+            assert_eq!(names(pattern, &reference), wanted, "{pattern}");
+        }
+        let busybox = Reference::parse("busybox:latest").unwrap();
+        assert!(names("busy*", &busybox) && names("busybox:lat?st", &busybox));
     }
 }

@@ -3,7 +3,6 @@
 //! [`EngineConfig::build`] makes an [`Engine`]; [`Engine::restore`] is called once, before requests are served. The
 //! engine has a handle for each noun ([`Engine::containers`], [`Engine::execs`], [`Engine::images`],
 //! [`Engine::networks`], [`Engine::volumes`], [`Engine::events`], [`Engine::system`]).
-#![allow(clippy::todo, unused_variables, dead_code, reason = "being filled in")]
 #![recursion_limit = "256"]
 
 pub mod container;

@@ -19,6 +19,8 @@ use std::sync::Arc;
 
 use crate::services::Services;
 
+pub(crate) use inspect::DRIVER;
+
 /// Containers, each named by its name, its id or the beginning of its id.
 #[derive(Debug, Clone)]
 pub struct Containers {

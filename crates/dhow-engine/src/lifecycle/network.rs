@@ -9,7 +9,8 @@ use super::report;
 use crate::container::{ContainerRecord, PublishedPort};
 use crate::events::EventKind;
 use crate::services::Services;
-use crate::spec::{EndpointSettings, Port, PortBinding, Protocol};
+use crate::spec::{EndpointSettings, NetworkMode, Port, PortBinding, Protocol};
+use crate::store::Container;
 use crate::{Error, Result};
 
 /// What a container holds of its networks while it is started.
@@ -290,4 +291,88 @@ pub(super) fn host_gateway(services: &Services) -> Option<IpAddr> {
         .defaults
         .host_gateway
         .or_else(|| bridge().map(|ip: Ipv4Addr| IpAddr::V4(ip)))
+}
+
+/// Connects a container to one more network; at once when it runs. The caller holds its lifecycle lock. Blocking.
+pub(crate) fn connect(
+    services: &Services,
+    container: &Container,
+    name: &str,
+    wish: EndpointSettings,
+) -> Result<NetworkRecord> {
+    let network = services.networks.get(name).map_err(Error::Network)?;
+    let record = container.record();
+    if !record.host.network_mode.is_private() {
+        return Err(Error::Refused(
+            "container sharing network namespace with another container or host cannot be connected to any other network"
+                .into(),
+        ));
+    }
+    if record.networks.contains_key(&network.name) {
+        let taken = dhow_network::Error::AlreadyConnected {
+            container: record.name.clone(),
+            network: network.name.clone(),
+        };
+        return Err(Error::Network(taken));
+    }
+    if !record.state.status.has_process() {
+        container.save(&services.db, |record| {
+            record.networks.insert(network.name.clone(), wish);
+        })?;
+        return Ok(network);
+    }
+    let request = request(&record, &network.name, &wish, false);
+    let reserved = services.networks.reserve(request).map_err(Error::Network)?;
+    let endpoint = reserved.endpoint;
+    let attached = services
+        .networks
+        .attach(&endpoint.id, record.state.pid)
+        .map_err(Error::Network);
+    let saved = attached.and_then(|_| {
+        container.save(&services.db, |record| {
+            record.networks.insert(network.name.clone(), wish);
+            note_endpoint(record, &endpoint, &network);
+        })
+    });
+    if let Err(error) = saved {
+        report(
+            "release endpoint",
+            services.networks.release(&record.id, Some(&endpoint.id)),
+        );
+        return Err(error);
+    }
+    tell(services, &endpoint, &network, "connect");
+    Ok(network)
+}
+
+/// Disconnects a container from a network. The caller holds its lifecycle lock. Blocking.
+pub(crate) fn disconnect(
+    services: &Services,
+    container: &Container,
+    name: &str,
+) -> Result<NetworkRecord> {
+    let network = services.networks.get(name).map_err(Error::Network)?;
+    let record = container.record();
+    let Some(settings) = record.networks.get(&network.name) else {
+        return Err(Error::Refused(format!(
+            "container {} is not connected to network {}",
+            record.id, network.name
+        )));
+    };
+    if record.host.network_mode == NetworkMode::Host {
+        return Err(Error::Refused(
+            "container cannot be disconnected from host network or connected to host network"
+                .into(),
+        ));
+    }
+    if !settings.endpoint_id.is_empty() {
+        let released = services
+            .networks
+            .release(&record.id, Some(&settings.endpoint_id));
+        released.map_err(Error::Network)?;
+    }
+    container.save(&services.db, |record| {
+        record.networks.remove(&network.name);
+    })?;
+    Ok(network)
 }

@@ -1,5 +1,7 @@
 //! The engine itself: what it is, what it runs on, what it takes.
 
+mod info;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,11 +9,13 @@ use std::sync::Arc;
 use dhow_volume::VolumeRecord;
 use jiff::Timestamp;
 
-use crate::Result;
 use crate::config::About;
-use crate::container::Summary;
-use crate::images::ImageSummary;
-use crate::services::Services;
+use crate::container::{ListOptions, Summary};
+use crate::containers::Containers;
+use crate::filters::Filters;
+use crate::images::{ImageSummary, Images};
+use crate::services::{Services, blocking};
+use crate::{Error, Result, host};
 
 /// What `GET /version` tells.
 #[derive(Debug, Clone, Default)]
@@ -147,13 +151,19 @@ impl System {
     /// # Errors
     /// The records can't be read.
     pub async fn info(&self) -> Result<Info> {
-        todo!()
+        let services = self.services.clone();
+        blocking(move || info::gather(&services)).await
     }
 
     /// Versions.
     #[must_use]
     pub fn version(&self) -> Version {
-        todo!()
+        Version {
+            about: self.services.config.about.clone(),
+            os: "linux",
+            arch: go_arch(),
+            kernel: host::machine::kernel(),
+        }
     }
 
     /// What everything takes on disk.
@@ -161,6 +171,52 @@ impl System {
     /// # Errors
     /// The records can't be read.
     pub async fn disk_usage(&self) -> Result<DiskUsage> {
-        todo!()
+        let containers = Containers {
+            services: self.services.clone(),
+        };
+        let options = ListOptions {
+            all: true,
+            size: true,
+            ..ListOptions::default()
+        };
+        let containers = containers.list(&options).await?;
+        let images = Images {
+            services: self.services.clone(),
+        };
+        let services = self.services.clone();
+        blocking(move || {
+            Ok::<_, Error>(DiskUsage {
+                layers_size: services.images.disk_usage()?,
+                images: images.list(&Filters::default(), true)?,
+                containers,
+                volumes: volumes(&services)?,
+            })
+        })
+        .await
+    }
+}
+
+fn volumes(services: &Services) -> Result<Vec<VolumeUsage>> {
+    let mut list = Vec::new();
+    for record in services.volumes.list()? {
+        let size = services.volumes.size(&record.name)?;
+        let containers = services.volumes.users(&record.name)?.len();
+        list.push(VolumeUsage {
+            record,
+            size,
+            containers,
+        });
+    }
+    Ok(list)
+}
+
+/// The architecture in Go's words.
+fn go_arch() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "x86" => "386",
+        "powerpc64" => "ppc64le",
+        other => other,
     }
 }
