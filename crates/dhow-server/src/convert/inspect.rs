@@ -1,0 +1,124 @@
+//! One container, inspected.
+
+use dhow_api::container as wire;
+use dhow_api::image::GraphDriver;
+use dhow_engine::container::{Details, Health, Probe, PublishedPort, State};
+use dhow_engine::spec::{NetworkMode, Port};
+
+use super::{container, host, image, mount, network, null_list, time};
+
+/// A container as `GET /containers/{id}/json` shows it.
+pub(crate) fn inspect(details: &Details) -> wire::ContainerInspect {
+    let record = &details.record;
+    wire::ContainerInspect {
+        id: record.id.clone(),
+        created: time::rfc3339(record.created),
+        path: record.path.clone(),
+        args: record.args.clone(),
+        state: state(&record.state),
+        image: record.image.id.to_string(),
+        resolv_conf_path: details.paths.resolv_conf.display().to_string(),
+        hostname_path: details.paths.hostname.display().to_string(),
+        hosts_path: details.paths.hosts.display().to_string(),
+        log_path: details.paths.log.display().to_string(),
+        name: format!("/{}", record.name),
+        restart_count: record.restart_count.into(),
+        driver: details.driver.to_owned(),
+        platform: record.image.os.clone(),
+        image_manifest_descriptor: record.image.manifest.as_ref().map(image::descriptor),
+        exec_ids: null_list(&details.exec_ids),
+        host_config: host::host_config_view(&record.host),
+        graph_driver: GraphDriver {
+            data: None,
+            name: details.driver.to_owned(),
+        },
+        size_rw: details.size.map(|size| signed(size.rw)),
+        size_root_fs: details.size.map(|size| signed(size.root_fs)),
+        mounts: record.mounts.iter().map(mount::mount_point).collect(),
+        config: container::config_view(&record.config),
+        network_settings: networks(details),
+        ..wire::ContainerInspect::default()
+    }
+}
+
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+fn state(state: &State) -> wire::ContainerState {
+    use dhow_engine::container::Status;
+    wire::ContainerState {
+        status: state.status.name().to_owned(),
+        running: state.status.is_running(),
+        paused: state.status == Status::Paused,
+        restarting: state.status == Status::Restarting,
+        oom_killed: state.oom_killed,
+        dead: state.status == Status::Dead,
+        pid: state.pid.into(),
+        exit_code: state.exit_code.into(),
+        error: state.error.clone(),
+        started_at: time::or_zero(state.started_at),
+        finished_at: time::or_zero(state.finished_at),
+        health: state.health.as_ref().map(health),
+    }
+}
+
+fn health(health: &Health) -> wire::Health {
+    let probe = |probe: &Probe| wire::HealthResult {
+        start: time::rfc3339(probe.start),
+        end: time::rfc3339(probe.end),
+        exit_code: probe.exit_code.into(),
+        output: probe.output.clone(),
+    };
+    wire::Health {
+        status: health.status.name().to_owned(),
+        failing_streak: health.failing_streak.into(),
+        log: Some(health.log.iter().map(probe).collect()),
+    }
+}
+
+fn networks(details: &Details) -> wire::NetworkSettings {
+    let record = &details.record;
+    let networks = record
+        .networks
+        .iter()
+        .map(|(name, endpoint)| (name.clone(), network::endpoint_view(endpoint)))
+        .collect::<std::collections::BTreeMap<_, _>>();
+    let mut settings = wire::NetworkSettings {
+        sandbox_id: details.sandbox_id.clone(),
+        sandbox_key: details.sandbox_key.clone(),
+        ports: Some(ports(&details.ports)),
+        ..wire::NetworkSettings::default()
+    };
+    let default = matches!(
+        record.host.network_mode,
+        NetworkMode::Default | NetworkMode::Bridge
+    );
+    if let Some(bridge) = networks.get("bridge").filter(|_| default) {
+        settings.endpoint_id.clone_from(&bridge.endpoint_id);
+        settings.gateway.clone_from(&bridge.gateway);
+        settings.ip_address.clone_from(&bridge.ip_address);
+        settings.ip_prefix_len = bridge.ip_prefix_len;
+        settings.mac_address.clone_from(&bridge.mac_address);
+        settings.ipv6_gateway.clone_from(&bridge.ipv6_gateway);
+        let address = &bridge.global_ipv6_address;
+        settings.global_ipv6_address.clone_from(address);
+        settings.global_ipv6_prefix_len = bridge.global_ipv6_prefix_len;
+    }
+    settings.networks = networks;
+    settings
+}
+
+fn ports(ports: &[(Port, Vec<PublishedPort>)]) -> wire::PortMap {
+    let binding = |port: &PublishedPort| wire::PortBinding {
+        host_ip: port.host_ip.to_string(),
+        host_port: port.host_port.to_string(),
+    };
+    ports
+        .iter()
+        .map(|(port, published)| {
+            let bindings: Vec<_> = published.iter().map(binding).collect();
+            (port.to_string(), null_list(&bindings))
+        })
+        .collect()
+}

@@ -1,0 +1,241 @@
+//! Limits, in create and update requests and the way back.
+
+use dhow_api::container as wire;
+use dhow_engine::spec::{
+    DeviceMapping, DeviceRequest, Resources, ThrottleDevice, Ulimit, Update, WeightDevice,
+};
+
+use super::{host, map, null_list, null_map};
+use crate::error::Result;
+
+/// What Docker takes a negative weight for.
+const LEAST_SHARES: u64 = 2;
+
+/// The limits in a create request.
+pub(crate) fn resources(wire: &wire::HostConfig) -> Result<Resources> {
+    Ok(Resources {
+        cpu_shares: u64::try_from(wire.cpu_shares).unwrap_or(LEAST_SHARES),
+        memory: wire.memory,
+        memory_swap: wire.memory_swap,
+        memory_reservation: wire.memory_reservation,
+        memory_swappiness: wire.memory_swappiness,
+        nano_cpus: wire.nano_cpus,
+        cpu_period: wire.cpu_period,
+        cpu_quota: wire.cpu_quota,
+        cpu_realtime_period: wire.cpu_realtime_period,
+        cpu_realtime_runtime: wire.cpu_realtime_runtime,
+        cpuset_cpus: wire.cpuset_cpus.clone(),
+        cpuset_mems: wire.cpuset_mems.clone(),
+        cgroup_parent: wire.cgroup_parent.clone(),
+        blkio_weight: wire.blkio_weight,
+        blkio_weight_device: each(&wire.blkio_weight_device, weight),
+        blkio_read_bps: each(&wire.blkio_device_read_bps, throttle),
+        blkio_write_bps: each(&wire.blkio_device_write_bps, throttle),
+        blkio_read_iops: each(&wire.blkio_device_read_iops, throttle),
+        blkio_write_iops: each(&wire.blkio_device_write_iops, throttle),
+        devices: each(&wire.devices, device),
+        device_cgroup_rules: wire.device_cgroup_rules.clone().unwrap_or_default(),
+        device_requests: each(&wire.device_requests, device_request),
+        oom_kill_disable: wire.oom_kill_disable,
+        pids_limit: wire.pids_limit,
+        ulimits: each(&wire.ulimits, ulimit),
+    })
+}
+
+/// An update request: the limits and the restart policy.
+pub(crate) fn update(wire: wire::UpdateRequest) -> Result<Update> {
+    let restart_policy = match wire.restart_policy.name.as_str() {
+        "" => None,
+        _ => Some(host::restart_policy(&wire.restart_policy)?),
+    };
+    let as_host = wire::HostConfig {
+        cpu_shares: wire.cpu_shares,
+        memory: wire.memory,
+        memory_swap: wire.memory_swap,
+        memory_reservation: wire.memory_reservation,
+        memory_swappiness: wire.memory_swappiness,
+        nano_cpus: wire.nano_cpus,
+        cpu_period: wire.cpu_period,
+        cpu_quota: wire.cpu_quota,
+        cpu_realtime_period: wire.cpu_realtime_period,
+        cpu_realtime_runtime: wire.cpu_realtime_runtime,
+        cpuset_cpus: wire.cpuset_cpus,
+        cpuset_mems: wire.cpuset_mems,
+        cgroup_parent: wire.cgroup_parent,
+        blkio_weight: wire.blkio_weight,
+        blkio_weight_device: wire.blkio_weight_device,
+        blkio_device_read_bps: wire.blkio_device_read_bps,
+        blkio_device_write_bps: wire.blkio_device_write_bps,
+        blkio_device_read_iops: wire.blkio_device_read_iops,
+        blkio_device_write_iops: wire.blkio_device_write_iops,
+        devices: wire.devices,
+        device_cgroup_rules: wire.device_cgroup_rules,
+        device_requests: wire.device_requests,
+        oom_kill_disable: wire.oom_kill_disable,
+        pids_limit: wire.pids_limit,
+        ulimits: wire.ulimits,
+        ..wire::HostConfig::default()
+    };
+    Ok(Update {
+        resources: resources(&as_host)?,
+        restart_policy,
+    })
+}
+
+/// Writes the limits into a host config that is shown.
+pub(crate) fn show(resources: &Resources, wire: &mut wire::HostConfig) {
+    wire.cpu_shares = i64::try_from(resources.cpu_shares).unwrap_or(i64::MAX);
+    wire.memory = resources.memory;
+    wire.memory_swap = resources.memory_swap;
+    wire.memory_reservation = resources.memory_reservation;
+    wire.memory_swappiness = resources.memory_swappiness;
+    wire.nano_cpus = resources.nano_cpus;
+    wire.cpu_period = resources.cpu_period;
+    wire.cpu_quota = resources.cpu_quota;
+    wire.cpu_realtime_period = resources.cpu_realtime_period;
+    wire.cpu_realtime_runtime = resources.cpu_realtime_runtime;
+    wire.cpuset_cpus.clone_from(&resources.cpuset_cpus);
+    wire.cpuset_mems.clone_from(&resources.cpuset_mems);
+    wire.cgroup_parent.clone_from(&resources.cgroup_parent);
+    wire.blkio_weight = resources.blkio_weight;
+    wire.blkio_weight_device = shown(&resources.blkio_weight_device, weight_view);
+    wire.blkio_device_read_bps = shown(&resources.blkio_read_bps, throttle_view);
+    wire.blkio_device_write_bps = shown(&resources.blkio_write_bps, throttle_view);
+    wire.blkio_device_read_iops = shown(&resources.blkio_read_iops, throttle_view);
+    wire.blkio_device_write_iops = shown(&resources.blkio_write_iops, throttle_view);
+    wire.devices = shown(&resources.devices, device_view);
+    wire.device_cgroup_rules = null_list(&resources.device_cgroup_rules);
+    wire.device_requests = shown(&resources.device_requests, device_request_view);
+    wire.oom_kill_disable = resources.oom_kill_disable;
+    wire.pids_limit = resources.pids_limit;
+    wire.ulimits = shown(&resources.ulimits, ulimit_view);
+}
+
+fn each<W, T>(list: &Option<Vec<W>>, convert: impl Fn(&W) -> T) -> Vec<T> {
+    list.iter().flatten().map(convert).collect()
+}
+
+fn shown<T, W>(list: &[T], convert: impl Fn(&T) -> W) -> Option<Vec<W>> {
+    (!list.is_empty()).then(|| list.iter().map(convert).collect())
+}
+
+fn weight(wire: &wire::BlkioWeight) -> WeightDevice {
+    WeightDevice {
+        path: wire.path.clone(),
+        weight: wire.weight,
+    }
+}
+
+fn weight_view(device: &WeightDevice) -> wire::BlkioWeight {
+    wire::BlkioWeight {
+        path: device.path.clone(),
+        weight: device.weight,
+    }
+}
+
+fn throttle(wire: &wire::BlkioDevice) -> ThrottleDevice {
+    ThrottleDevice {
+        path: wire.path.clone(),
+        rate: wire.rate,
+    }
+}
+
+fn throttle_view(device: &ThrottleDevice) -> wire::BlkioDevice {
+    wire::BlkioDevice {
+        path: device.path.clone(),
+        rate: device.rate,
+    }
+}
+
+fn device(wire: &wire::DeviceMapping) -> DeviceMapping {
+    DeviceMapping {
+        path_on_host: wire.path_on_host.clone(),
+        path_in_container: wire.path_in_container.clone(),
+        permissions: wire.cgroup_permissions.clone(),
+    }
+}
+
+fn device_view(device: &DeviceMapping) -> wire::DeviceMapping {
+    wire::DeviceMapping {
+        path_on_host: device.path_on_host.clone(),
+        path_in_container: device.path_in_container.clone(),
+        cgroup_permissions: device.permissions.clone(),
+    }
+}
+
+fn device_request(wire: &wire::DeviceRequest) -> DeviceRequest {
+    DeviceRequest {
+        driver: wire.driver.clone(),
+        count: wire.count,
+        device_ids: wire.device_ids.clone().unwrap_or_default(),
+        capabilities: wire.capabilities.clone().unwrap_or_default(),
+        options: map(wire.options.clone()),
+    }
+}
+
+fn device_request_view(request: &DeviceRequest) -> wire::DeviceRequest {
+    wire::DeviceRequest {
+        driver: request.driver.clone(),
+        count: request.count,
+        device_ids: null_list(&request.device_ids),
+        capabilities: null_list(&request.capabilities),
+        options: null_map(&request.options),
+    }
+}
+
+fn ulimit(wire: &wire::Ulimit) -> Ulimit {
+    Ulimit {
+        name: wire.name.clone(),
+        soft: wire.soft,
+        hard: wire.hard,
+    }
+}
+
+fn ulimit_view(limit: &Ulimit) -> wire::Ulimit {
+    wire::Ulimit {
+        name: limit.name.clone(),
+        soft: limit.soft,
+        hard: limit.hard,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_limit_survives_the_way_there_and_back() {
+        let wire = json!({
+            "CpuShares": 512, "Memory": 1, "NanoCpus": 2, "CgroupParent": "/x", "BlkioWeight": 10,
+            "BlkioWeightDevice": [{"Path": "/dev/a", "Weight": 20}],
+            "BlkioDeviceReadBps": [{"Path": "/dev/a", "Rate": 1}],
+            "BlkioDeviceWriteBps": [{"Path": "/dev/b", "Rate": 2}],
+            "BlkioDeviceReadIOps": [{"Path": "/dev/c", "Rate": 3}],
+            "BlkioDeviceWriteIOps": [{"Path": "/dev/d", "Rate": 4}],
+            "CpuPeriod": 3, "CpuQuota": 4, "CpuRealtimePeriod": 5, "CpuRealtimeRuntime": 6,
+            "CpusetCpus": "0", "CpusetMems": "1",
+            "Devices": [{"PathOnHost": "/a", "PathInContainer": "/b", "CgroupPermissions": "r"}],
+            "DeviceCgroupRules": ["c 1:1 r"],
+            "DeviceRequests": [{"Driver": "d", "Count": -1, "DeviceIDs": ["0"], "Capabilities": [["gpu"]],
+                                "Options": {"k": "v"}}],
+            "MemoryReservation": 7, "MemorySwap": -1, "MemorySwappiness": 8, "OomKillDisable": true,
+            "PidsLimit": 9, "Ulimits": [{"Name": "core", "Hard": -1, "Soft": 0}],
+        });
+        let host: wire::HostConfig = serde_json::from_value(wire.clone()).unwrap();
+        let mut shown = wire::HostConfig::default();
+        show(&resources(&host).unwrap(), &mut shown);
+        assert_eq!(shown, host);
+        let change: wire::UpdateRequest = serde_json::from_value(wire).unwrap();
+        assert_eq!(update(change).unwrap().resources, resources(&host).unwrap());
+    }
+
+    #[test]
+    fn negative_shares_are_the_least() {
+        let host: wire::HostConfig = serde_json::from_value(json!({"CpuShares": -5})).unwrap();
+        assert_eq!(resources(&host).unwrap().cpu_shares, LEAST_SHARES);
+    }
+}

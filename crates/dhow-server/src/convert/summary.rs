@@ -1,0 +1,56 @@
+//! Containers in a list.
+
+use dhow_api::container as wire;
+use dhow_engine::container::{Summary, SummaryPort, Top};
+
+use super::{host, image, mount, network, null_map, time};
+
+/// A container as `GET /containers/json` shows it.
+pub(crate) fn summary(summary: &Summary) -> wire::ContainerSummary {
+    let record = &summary.record;
+    let size = summary.size.unwrap_or_default();
+    let networks = record
+        .networks
+        .iter()
+        .map(|(name, endpoint)| (name.clone(), network::endpoint_view(endpoint)));
+    wire::ContainerSummary {
+        id: record.id.clone(),
+        names: vec![format!("/{}", record.name)],
+        image: summary.image.clone(),
+        image_id: record.image.id.to_string(),
+        image_manifest_descriptor: record.image.manifest.as_ref().map(image::descriptor),
+        command: summary.command.clone(),
+        created: time::unix(record.created),
+        ports: summary.ports.iter().map(port).collect(),
+        size_rw: i64::try_from(size.rw).unwrap_or(i64::MAX),
+        size_root_fs: i64::try_from(size.root_fs).unwrap_or(i64::MAX),
+        labels: Some(record.config.labels.clone()),
+        state: record.state.status.name().to_owned(),
+        status: summary.status.clone(),
+        host_config: wire::SummaryHostConfig {
+            network_mode: host::network_mode(&record.host.network_mode),
+            annotations: null_map(&record.host.annotations),
+        },
+        network_settings: wire::SummaryNetworks {
+            networks: networks.collect(),
+        },
+        mounts: record.mounts.iter().map(mount::mount_point).collect(),
+    }
+}
+
+fn port(port: &SummaryPort) -> wire::Port {
+    wire::Port {
+        ip: port.ip.map_or_else(String::new, |ip| ip.to_string()),
+        private_port: port.private,
+        public_port: port.public.unwrap_or(0),
+        kind: port.protocol.to_string(),
+    }
+}
+
+/// The processes of a container.
+pub(crate) fn top(top: Top) -> wire::TopResponse {
+    wire::TopResponse {
+        processes: top.processes,
+        titles: top.titles,
+    }
+}

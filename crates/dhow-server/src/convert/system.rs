@@ -1,0 +1,213 @@
+//! The engine itself.
+
+use std::collections::BTreeMap;
+
+use dhow_api::disk_usage::DiskUsage as WireUsage;
+use dhow_api::system as wire;
+use dhow_api::volume::VolumeUsage as WireVolumeUsage;
+use dhow_api::{Map, volume::Volume};
+use dhow_engine::system::{DiskUsage, Info, Version, VolumeUsage};
+
+use super::{image, summary, time, volume};
+
+/// What a field of Go's has that does not exist here.
+const NO_GO: &str = "none (Rust)";
+/// Docker Hub's old name of itself, which the command line looks credentials up by.
+const INDEX: &str = "https://index.docker.io/v1/";
+
+/// The versions.
+pub(crate) fn version(version: &Version) -> wire::Version {
+    let about = &version.about;
+    let details = [
+        ("ApiVersion", about.api_version.as_str()),
+        ("Arch", version.arch),
+        ("BuildTime", &about.build_time),
+        (
+            "Experimental",
+            if about.experimental { "true" } else { "false" },
+        ),
+        ("GitCommit", &about.git_commit),
+        ("GoVersion", NO_GO),
+        ("KernelVersion", &version.kernel),
+        ("MinAPIVersion", &about.min_api_version),
+        ("Os", version.os),
+    ];
+    let details: Map<String> = details
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect();
+    wire::Version {
+        platform: wire::VersionPlatform {
+            name: "Dhow".to_owned(),
+        },
+        version: about.version.clone(),
+        api_version: about.api_version.clone(),
+        min_api_version: about.min_api_version.clone(),
+        os: version.os.to_owned(),
+        arch: version.arch.to_owned(),
+        components: vec![wire::Component {
+            name: "Engine".to_owned(),
+            version: about.version.clone(),
+            details,
+        }],
+        git_commit: about.git_commit.clone(),
+        go_version: NO_GO.to_owned(),
+        kernel_version: version.kernel.clone(),
+        experimental: about.experimental,
+        build_time: about.build_time.clone(),
+    }
+}
+
+/// What the engine is and what it runs on.
+pub(crate) fn info(info: &Info) -> wire::Info {
+    let has = |name: &str| info.machine.controllers.iter().any(|have| have == name);
+    let about = &info.about;
+    let mut wire = wire::Info {
+        id: info.id.clone(),
+        containers: count(info.containers.all),
+        containers_running: count(info.containers.running),
+        containers_paused: count(info.containers.paused),
+        containers_stopped: count(info.containers.stopped),
+        images: count(info.images),
+        driver: info.driver.to_owned(),
+        driver_status: pairs(&info.driver_status),
+        plugins: wire::PluginsInfo {
+            volume: info.volume_drivers.clone(),
+            network: info.network_drivers.clone(),
+            authorization: None,
+            log: info.log_drivers.clone(),
+        },
+        memory_limit: has("memory"),
+        swap_limit: info.machine.swap_limit,
+        cpu_cfs_period: has("cpu"),
+        cpu_cfs_quota: has("cpu"),
+        cpu_shares: has("cpu"),
+        cpu_set: has("cpuset"),
+        pids_limit: has("pids"),
+        ipv4_forwarding: info.machine.ipv4_forwarding,
+        debug: about.debug,
+        n_fd: count(info.descriptors),
+        oom_kill_disable: info.machine.cgroup_version == "1" && has("memory"),
+        n_goroutines: 0,
+        system_time: time::rfc3339(info.time),
+        logging_driver: info.logging_driver.clone(),
+        cgroup_driver: "cgroupfs".to_owned(),
+        cgroup_version: info.machine.cgroup_version.to_owned(),
+        n_events_listener: count(info.listeners),
+        docker_root_dir: info.data_root.display().to_string(),
+        labels: about.labels.clone(),
+        experimental_build: about.experimental,
+        server_version: about.version.clone(),
+        default_runtime: info.default_runtime.clone(),
+        live_restore_enabled: true,
+        init_binary: "dhow init".to_owned(),
+        security_options: info.security_options.clone(),
+        cdi_spec_dirs: Vec::new(),
+        warnings: (!info.warnings.is_empty()).then(|| info.warnings.clone()),
+        ..wire::Info::default()
+    };
+    machine(info, &mut wire);
+    outside(info, &mut wire);
+    wire
+}
+
+fn machine(info: &Info, wire: &mut wire::Info) {
+    let machine = &info.machine;
+    wire.kernel_version.clone_from(&machine.kernel);
+    wire.operating_system.clone_from(&machine.operating_system);
+    wire.os_version.clone_from(&machine.os_version);
+    wire.os_type = "linux".to_owned();
+    wire.architecture.clone_from(&machine.architecture);
+    wire.ncpu = count(machine.cpus);
+    wire.mem_total = i64::try_from(machine.memory).unwrap_or(i64::MAX);
+    wire.name.clone_from(&machine.name);
+}
+
+fn outside(info: &Info, wire: &mut wire::Info) {
+    wire.index_server_address = INDEX.to_owned();
+    wire.registry_config = registry(info);
+    wire.runtimes = info
+        .runtimes
+        .iter()
+        .map(|(name, path)| {
+            let runtime = wire::RuntimeInfo {
+                path: path.display().to_string(),
+                ..wire::RuntimeInfo::default()
+            };
+            (name.clone(), runtime)
+        })
+        .collect();
+    wire.swarm.local_node_state = "inactive".to_owned();
+    for commit in [&mut wire.containerd_commit, &mut wire.runc_commit] {
+        commit.id.clone_from(&info.about.git_commit);
+    }
+    wire.init_commit.id.clone_from(&info.about.git_commit);
+    wire.firewall_backend = Some(wire::FirewallInfo {
+        driver: "nftables".to_owned(),
+        info: None,
+    });
+}
+
+fn registry(info: &Info) -> wire::RegistryServiceConfig {
+    let about = &info.about;
+    let (mut networks, hosts): (Vec<String>, Vec<String>) = about
+        .insecure_registries
+        .iter()
+        .cloned()
+        .partition(|name| name.contains('/'));
+    for loopback in ["::1/128", "127.0.0.0/8"] {
+        if !networks.iter().any(|network| network == loopback) {
+            networks.push(loopback.to_owned());
+        }
+    }
+    let mut index_configs = BTreeMap::new();
+    for host in hosts {
+        let index = wire::IndexInfo {
+            name: host.clone(),
+            ..wire::IndexInfo::default()
+        };
+        index_configs.insert(host, index);
+    }
+    let hub = wire::IndexInfo {
+        name: "docker.io".to_owned(),
+        mirrors: about.registry_mirrors.clone(),
+        secure: true,
+        official: true,
+    };
+    index_configs.insert("docker.io".to_owned(), hub);
+    wire::RegistryServiceConfig {
+        insecure_registry_cidrs: networks,
+        index_configs,
+        mirrors: Some(about.registry_mirrors.clone()),
+    }
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn pairs(pairs: &[(String, String)]) -> Vec<[String; 2]> {
+    let pair = |(key, value): &(String, String)| [key.clone(), value.clone()];
+    pairs.iter().map(pair).collect()
+}
+
+/// What everything takes on disk.
+pub(crate) fn disk_usage(usage: &DiskUsage) -> WireUsage {
+    WireUsage {
+        layers_size: i64::try_from(usage.layers_size).unwrap_or(i64::MAX),
+        images: Some(usage.images.iter().map(image::summary).collect()),
+        containers: Some(usage.containers.iter().map(summary::summary).collect()),
+        volumes: Some(usage.volumes.iter().map(volume_usage).collect()),
+        build_cache: Some(Vec::new()),
+    }
+}
+
+fn volume_usage(usage: &VolumeUsage) -> Volume {
+    Volume {
+        usage_data: Some(WireVolumeUsage {
+            ref_count: count(usage.containers),
+            size: i64::try_from(usage.size).unwrap_or(i64::MAX),
+        }),
+        ..volume::view(&usage.record)
+    }
+}

@@ -1,0 +1,12 @@
+//! What a request says: query, body, filters, credentials.
+
+mod auth;
+mod body;
+mod filters;
+mod go_json;
+mod query;
+
+pub(crate) use auth::{credentials, registry_credentials};
+pub(crate) use body::{Json, decode, read};
+pub(crate) use filters::{filter_values, filters};
+pub(crate) use query::Query;

@@ -1,0 +1,272 @@
+//! `/containers`: everything that isn't a stream.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use axum::routing::{delete, get, post};
+use dhow_api::container::{
+    ContainerPruneReport, CreateRequest, CreateResponse, UpdateRequest, UpdateResponse,
+};
+use dhow_engine::Containers;
+use dhow_engine::container::{ListOptions, RemoveOptions, StopOptions};
+use http::StatusCode;
+use serde_json::Value;
+
+use super::{finish, missing};
+use crate::error::{ApiError, Result};
+use crate::request::{self, Json, Query, filters};
+use crate::{ApiVersion, Handles, compat, convert, reply};
+
+pub(super) fn routes() -> Router<Handles> {
+    Router::new()
+        .route("/containers/json", get(list))
+        .route("/containers/create", post(create))
+        .route("/containers/prune", post(prune))
+        .route("/containers/{id}", delete(remove))
+        .route("/containers/{id}/json", get(inspect))
+        .route("/containers/{id}/start", post(start))
+        .route("/containers/{id}/stop", post(stop))
+        .route("/containers/{id}/restart", post(restart))
+        .route("/containers/{id}/kill", post(kill))
+        .route("/containers/{id}/pause", post(pause))
+        .route("/containers/{id}/unpause", post(unpause))
+        .route("/containers/{id}/rename", post(rename))
+        .route("/containers/{id}/update", post(update))
+        .route("/containers/{id}/resize", post(resize))
+        .route("/containers/{id}/top", get(top))
+        .route("/containers/{id}/stats", missing("container stats"))
+        .route("/containers/{id}/changes", missing("container changes"))
+        .route("/containers/{id}/export", missing("container export"))
+        .route("/containers/{id}/archive", missing("container archive"))
+        .route("/commit", missing("container commit"))
+}
+
+async fn list(
+    State(containers): State<Containers>,
+    version: ApiVersion,
+    query: Query,
+) -> Result<Response> {
+    let limit = query.number("limit")?;
+    let options = ListOptions {
+        all: query.flag("all"),
+        limit: limit
+            .and_then(|limit| usize::try_from(limit).ok())
+            .filter(|limit| *limit > 0),
+        size: query.flag("size"),
+        filters: filters(&query)?,
+    };
+    let list = containers.list(&options).await?;
+    let list: Vec<_> = list.iter().map(convert::summary::summary).collect();
+    Ok(reply::compatible_list(&list, version, |value| {
+        compat::container_summary(version, value);
+    }))
+}
+
+async fn create(
+    State(containers): State<Containers>,
+    version: ApiVersion,
+    query: Query,
+    request: Request,
+) -> Result<Response> {
+    let Some(bytes) = request::read(request).await? else {
+        return Err(ApiError::invalid(
+            "invalid JSON: got EOF while reading request body",
+        ));
+    };
+    let mut request = create_request(&bytes)?;
+    compat::create_request(version, &mut request);
+    let platform = if version.before(41) {
+        None
+    } else {
+        query.platform("platform")?
+    };
+    let spec = convert::container::create(request, query.some("name"), platform)?;
+    let created = finish(async move { Ok(containers.create(spec).await?) }).await?;
+    Ok(reply::created(&CreateResponse {
+        id: created.id,
+        warnings: created.warnings,
+    }))
+}
+
+/// Decodes a create request; one that says nothing of the container itself is refused.
+fn create_request(bytes: &Bytes) -> Result<CreateRequest> {
+    let value: Value = request::decode(bytes)?;
+    let says_something = value.as_object().is_some_and(|object| {
+        object
+            .keys()
+            .any(|key| key != "HostConfig" && key != "NetworkingConfig")
+    });
+    if !says_something && (value.is_object() || value.is_null()) {
+        return Err(ApiError::invalid(
+            "config cannot be empty in order to create a container",
+        ));
+    }
+    request::decode(bytes)
+}
+
+async fn inspect(
+    State(containers): State<Containers>,
+    Path(id): Path<String>,
+    version: ApiVersion,
+    query: Query,
+) -> Result<Response> {
+    let details = containers.inspect(&id, query.flag("size")).await?;
+    let view = convert::inspect::inspect(&details);
+    Ok(reply::compatible(&view, |value| {
+        compat::container_inspect(version, value);
+    }))
+}
+
+async fn start(
+    State(containers): State<Containers>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response> {
+    // Old clients could send a host config with the start; since 1.24 that is an error.
+    if let Some(length) = request.headers().get(http::header::CONTENT_LENGTH)
+        && length.to_str().ok().and_then(|text| text.parse().ok()) > Some(2_u64)
+    {
+        return Err(ApiError::invalid(
+            "starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24",
+        ));
+    }
+    finish(async move { Ok(containers.start(&id).await?) }).await?;
+    Ok(reply::no_content())
+}
+
+fn stop_options(version: ApiVersion, query: &Query) -> Result<StopOptions> {
+    let signal = query.some("signal").filter(|_| !version.before(42));
+    Ok(StopOptions {
+        signal: signal.map(ToOwned::to_owned),
+        timeout: query.number("t")?,
+    })
+}
+
+async fn stop(
+    State(containers): State<Containers>,
+    Path(id): Path<String>,
+    version: ApiVersion,
+    query: Query,
+) -> Result<Response> {
+    let options = stop_options(version, &query)?;
+    finish(async move { Ok(containers.stop(&id, options).await?) }).await?;
+    Ok(reply::no_content())
+}
+
+async fn restart(
+    State(containers): State<Containers>,
+    Path(id): Path<String>,
+    version: ApiVersion,
+    query: Query,
+) -> Result<Response> {
+    let options = stop_options(version, &query)?;
+    finish(async move { Ok(containers.restart(&id, options).await?) }).await?;
+    Ok(reply::no_content())
+}
+
+async fn kill(
+    State(containers): State<Containers>,
+    Path(id): Path<String>,
+    query: Query,
+) -> Result<Response> {
+    finish(async move { Ok(containers.kill(&id, query.some("signal")).await?) }).await?;
+    Ok(reply::no_content())
+}
+
+async fn pause(State(containers): State<Containers>, Path(id): Path<String>) -> Result<Response> {
+    finish(async move { Ok(containers.pause(&id).await?) }).await?;
+    Ok(reply::no_content())
+}
+
+async fn unpause(State(containers): State<Containers>, Path(id): Path<String>) -> Result<Response> {
+    finish(async move { Ok(containers.unpause(&id).await?) }).await?;
+    Ok(reply::no_content())
+}
+
+async fn rename(
+    State(containers): State<Containers>,
+    Path(id): Path<String>,
+    query: Query,
+) -> Result<Response> {
+    finish(async move { Ok(containers.rename(&id, query.get("name")).await?) }).await?;
+    Ok(reply::no_content())
+}
+
+async fn remove(
+    State(containers): State<Containers>,
+    Path(id): Path<String>,
+    query: Query,
+) -> Result<Response> {
+    let options = RemoveOptions {
+        force: query.flag("force"),
+        volumes: query.flag("v"),
+        link: query.flag("link"),
+    };
+    finish(async move { Ok(containers.remove(&id, options).await?) }).await?;
+    Ok(reply::no_content())
+}
+
+async fn update(
+    State(containers): State<Containers>,
+    Path(id): Path<String>,
+    Json(request): Json<UpdateRequest>,
+) -> Result<Response> {
+    let update = convert::resources::update(request)?;
+    let warnings = finish(async move { Ok(containers.update(&id, update).await?) }).await?;
+    Ok(reply::ok(&UpdateResponse {
+        warnings: convert::null_list(&warnings),
+    }))
+}
+
+async fn resize(
+    State(containers): State<Containers>,
+    Path(id): Path<String>,
+    query: Query,
+) -> Result<Response> {
+    let rows = query.size("h", "height")?;
+    let columns = query.size("w", "width")?;
+    containers.resize(&id, rows, columns).await?;
+    Ok(reply::empty(StatusCode::OK))
+}
+
+async fn top(
+    State(containers): State<Containers>,
+    Path(id): Path<String>,
+    query: Query,
+) -> Result<Response> {
+    let top = containers.top(&id, query.get("ps_args")).await?;
+    Ok(reply::ok(&convert::summary::top(top)))
+}
+
+async fn prune(State(containers): State<Containers>, query: Query) -> Result<Response> {
+    let filters = filters(&query)?;
+    let pruned = finish(async move { Ok(containers.prune(&filters).await?) }).await?;
+    Ok(reply::ok(&ContainerPruneReport {
+        containers_deleted: convert::null_list(&pruned.removed),
+        space_reclaimed: pruned.space_reclaimed,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn a_create_request_must_say_something_of_the_container() {
+        for body in ["{}", r#"{"HostConfig":{}}"#, "null"] {
+            let error = create_request(&Bytes::from(body)).unwrap_err();
+            assert_eq!(
+                error.message, "config cannot be empty in order to create a container",
+                "{body}"
+            );
+        }
+        let body = Bytes::from(r#"{"Image":"a","HostConfig":{"Memory":null}}"#);
+        assert_eq!(create_request(&body).unwrap().config.image, "a");
+        let body = Bytes::from(r#"{"Image":"a","HostConfig":{"Memory":"1"}}"#);
+        let error = create_request(&body).unwrap_err();
+        assert!(error.message.starts_with("invalid JSON: "), "{error:?}");
+    }
+}

@@ -1,0 +1,48 @@
+//! Swarm and plugins: not part of this engine, answered as an engine that has not joined a swarm answers.
+
+use axum::Router;
+use axum::response::Response;
+use axum::routing::{any, get, post};
+use dhow_errdefs::ErrorKind;
+
+use super::missing;
+use crate::error::ApiError;
+use crate::{Handles, reply};
+
+/// What every swarm route says on a node that is in none.
+const INACTIVE: &str = "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to \
+                        connect this node to swarm and try again.";
+
+pub(super) fn routes() -> Router<Handles> {
+    let mut router = Router::new()
+        .route("/swarm/init", missing("swarm mode"))
+        .route("/swarm/join", missing("swarm mode"))
+        .route("/swarm/leave", post(leave))
+        .route("/plugins", get(plugins))
+        .route("/plugins/{*path}", missing("plugin management"));
+    for path in [
+        "/swarm",
+        "/nodes",
+        "/services",
+        "/tasks",
+        "/secrets",
+        "/configs",
+    ] {
+        router = router
+            .route(path, any(inactive))
+            .route(&format!("{path}/{{*path}}"), any(inactive));
+    }
+    router
+}
+
+async fn inactive() -> ApiError {
+    ApiError::new(ErrorKind::Unavailable, INACTIVE)
+}
+
+async fn leave() -> ApiError {
+    ApiError::new(ErrorKind::Unavailable, "This node is not part of a swarm")
+}
+
+async fn plugins() -> Response {
+    reply::ok::<[(); 0]>(&[])
+}
