@@ -29,6 +29,7 @@ pub mod bpf;
 pub mod clone;
 pub mod exec;
 pub mod fds;
+pub mod heap;
 pub mod identity;
 pub mod memory;
 pub mod mount;

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use dhow_engine::streams::LogStream;
 use futures::stream::{self, Stream, StreamExt};
 use tokio::io::AsyncRead;

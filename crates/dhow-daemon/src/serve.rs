@@ -1,0 +1,150 @@
+//! Accepting connections, and seeing the last ones out.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use dhow_server::{ConnectionLimits, serve_connection};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::listen::Listener;
+use crate::tls::Acceptor;
+
+/// The most connections over TCP at a time: strangers must not use up the descriptors containers need.
+const REMOTE_CONNECTIONS: usize = 1024;
+/// How long a TLS handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long to leave a listener alone that has no descriptors to accept with.
+const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// What every connection needs.
+#[derive(Clone)]
+pub(crate) struct Serving {
+    router: Router,
+    stop: CancellationToken,
+    connections: TaskTracker,
+    remote: Arc<Semaphore>,
+}
+
+impl Serving {
+    /// Serves `router` until `stop` is cancelled.
+    pub(crate) fn new(router: Router, stop: CancellationToken) -> Self {
+        Self {
+            router,
+            stop,
+            connections: TaskTracker::new(),
+            remote: Arc::new(Semaphore::new(REMOTE_CONNECTIONS)),
+        }
+    }
+
+    /// Begins to accept at `listener`.
+    pub(crate) fn listen(&self, listener: Listener) -> io::Result<()> {
+        let serving = self.clone();
+        match listener {
+            Listener::Unix(listener) => {
+                let listener = UnixListener::from_std(listener)?;
+                tokio::spawn(serving.unix(listener));
+            }
+            Listener::Tcp(listener) => {
+                let listener = TcpListener::from_std(listener)?;
+                tokio::spawn(serving.tcp(listener, None));
+            }
+            Listener::Tls(listener, acceptor) => {
+                let listener = TcpListener::from_std(listener)?;
+                tokio::spawn(serving.tcp(listener, Some(acceptor)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the connections to end, at most for `limit`; says whether all did.
+    pub(crate) async fn drained(&self, limit: Duration) -> bool {
+        self.connections.close();
+        tokio::time::timeout(limit, self.connections.wait())
+            .await
+            .is_ok()
+    }
+
+    async fn unix(self, listener: UnixListener) {
+        while let Some(accepted) = self.accept(listener.accept()).await {
+            match accepted {
+                Ok((connection, _)) => self.begin(connection, ConnectionLimits::LOCAL, None),
+                Err(error) => refused(&error).await,
+            }
+        }
+    }
+
+    async fn tcp(self, listener: TcpListener, acceptor: Option<Acceptor>) {
+        while let Some(accepted) = self.accept(listener.accept()).await {
+            let (connection, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    refused(&error).await;
+                    continue;
+                }
+            };
+            let Ok(permit) = self.remote.clone().try_acquire_owned() else {
+                tracing::warn!(%peer, "too many connections; one is refused");
+                continue;
+            };
+            // Answers are written whole; waiting for more only delays them.
+            let _ = connection.set_nodelay(true);
+            let Some(Acceptor(acceptor)) = acceptor.clone() else {
+                self.begin(connection, ConnectionLimits::REMOTE, Some(permit));
+                continue;
+            };
+            let serving = self.clone();
+            tokio::spawn(async move {
+                match tokio::time::timeout(HANDSHAKE, acceptor.accept(connection)).await {
+                    Ok(Ok(connection)) => {
+                        serving.begin(connection, ConnectionLimits::REMOTE, Some(permit));
+                    }
+                    Ok(Err(error)) => tracing::info!(%peer, %error, "TLS handshake error"),
+                    Err(_) => tracing::info!(%peer, "TLS handshake took too long"),
+                }
+            });
+        }
+    }
+
+    async fn accept<T>(&self, accepting: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            () = self.stop.cancelled() => None,
+            accepted = accepting => Some(accepted),
+        }
+    }
+
+    fn begin<C>(
+        &self,
+        connection: C,
+        limits: ConnectionLimits,
+        permit: Option<tokio::sync::OwnedSemaphorePermit>,
+    ) where
+        C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (router, stop) = (self.router.clone(), self.stop.clone());
+        self.connections.spawn(async move {
+            serve_connection(connection, router, limits, stop).await;
+            drop(permit);
+        });
+    }
+}
+
+/// A connection that could not be accepted: the client's loss, or ours for a moment.
+async fn refused(error: &io::Error) {
+    tracing::warn!(%error, "cannot accept a connection");
+    let gone = matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    );
+    if !gone {
+        // No event tells when descriptors are free again.
+        tokio::time::sleep(EXHAUSTED).await;
+    }
+}
