@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use dhow_errdefs::{Classify, ErrorKind};
+use serde::{Deserialize, Serialize};
 
 use crate::{cgroup, seccomp, user};
 
@@ -46,11 +47,14 @@ pub enum Error {
     /// The seccomp profile can't be used.
     #[error("error with the container's seccomp profile")]
     Seccomp(#[from] seccomp::Error),
+    /// The init of a new container failed; the source says at what.
+    #[error("error during container init")]
+    DuringInit(#[source] Box<Error>),
     /// The program can't be executed: the text is `exec: "foo": executable file not found in $PATH` and the like.
-    #[error("error during container init: {0}")]
+    #[error(transparent)]
     Executable(ExecutableError),
-    /// A step of the container's init failed.
-    #[error("error during container init: {0}")]
+    /// A step inside the container failed.
+    #[error("{0}")]
     Init(String),
     /// A step on the outside failed.
     #[error("{action}")]
@@ -76,7 +80,7 @@ pub enum Error {
     #[error("error running {kind} hook #{index}: {message}")]
     Hook {
         /// `createRuntime`, ...
-        kind: &'static str,
+        kind: String,
         /// Which of them, from 0.
         index: usize,
         /// Why.
@@ -94,8 +98,20 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Why the program can't be executed, where that is what went wrong.
+    #[must_use]
+    pub fn executable(&self) -> Option<&ExecutableError> {
+        match self {
+            Self::DuringInit(error) => error.executable(),
+            Self::Executable(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
 /// Why the program can't be executed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum ExecutableError {
     /// Looked for in `$PATH`, exit code 127.
     #[error("exec: {0:?}: executable file not found in $PATH")]
@@ -134,6 +150,7 @@ impl Classify for Error {
             Self::Exists(_) | Self::NotRunning(_) | Self::WrongState { .. } => ErrorKind::Conflict,
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::User(error) => error.kind(),
+            Self::DuringInit(error) => error.kind(),
             Self::Cgroup(error) => error.kind(),
             _ => ErrorKind::System,
         }

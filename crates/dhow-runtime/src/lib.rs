@@ -17,10 +17,14 @@ pub mod seccomp;
 pub mod user;
 
 mod builtin;
+mod channel;
 mod cli;
 mod error;
 mod external;
+mod failure;
+mod process;
 mod request;
+mod rootfs;
 
 pub use builtin::Builtin;
 pub use cli::main;

@@ -61,6 +61,20 @@ pub enum Stdio<'a> {
     },
 }
 
+impl<'a> Stdio<'a> {
+    /// The descriptors to hand over.
+    pub(crate) fn descriptors(&self) -> Vec<BorrowedFd<'a>> {
+        match self {
+            Self::Pipes {
+                stdin,
+                stdout,
+                stderr,
+            } => vec![*stdin, *stdout, *stderr],
+            Self::Inherit | Self::Terminal { .. } => Vec::new(),
+        }
+    }
+}
+
 /// A user as `docker run --user` and an image's `USER` write it, not looked up yet.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserSpec {

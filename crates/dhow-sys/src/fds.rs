@@ -42,6 +42,29 @@ pub fn close_on_exec_from(first: u32) -> io::Result<()> {
     check(unsafe { libc::syscall(libc::SYS_close_range, first, last, cloexec) }).map(drop)
 }
 
+/// Closes every descriptor from 3 on that is not in `keep`: for the child of a clone, which must not hold its parent's
+/// files and sockets open. Nothing that owns one of the others may be used in this process any more.
+///
+/// # Errors
+/// The kernel's.
+pub fn close_all_but(keep: &[BorrowedFd<'_>]) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+    let mut keep: Vec<u32> = keep
+        .iter()
+        .map(|fd| fd.as_raw_fd().unsigned_abs())
+        .collect();
+    keep.sort_unstable();
+    let mut first = 3;
+    for fd in keep.into_iter().chain([u32::MAX]) {
+        if fd > first {
+            // SAFETY: no memory is passed; by the contract above the owners of these descriptors are not used again.
+            check(unsafe { libc::syscall(libc::SYS_close_range, first, fd - 1, 0) })?;
+        }
+        first = first.max(fd.saturating_add(1));
+    }
+    Ok(())
+}
+
 /// Makes `stdin`, `stdout` and `stderr` the standard streams of the process.
 ///
 /// # Errors

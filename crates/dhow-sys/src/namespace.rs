@@ -45,4 +45,26 @@ pub fn join(fd: BorrowedFd<'_>, kinds: u64) -> io::Result<()> {
     check_int(unsafe { libc::setns(fd.as_raw_fd(), flags) }).map(drop)
 }
 
+/// Brings up the loopback interface of the network namespace the caller is in.
+///
+/// # Errors
+/// The kernel's.
+pub fn bring_loopback_up() -> io::Result<()> {
+    let socket = rustix::net::socket_with(
+        rustix::net::AddressFamily::INET,
+        rustix::net::SocketType::DGRAM,
+        rustix::net::SocketFlags::CLOEXEC,
+        None,
+    )?;
+    // SAFETY: all zeroes is a valid ifreq.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(c"lo".to_bytes()) {
+        *to = libc::c_char::try_from(*from).unwrap_or_default();
+    }
+    request.ifr_ifru.ifru_flags = libc::c_short::try_from(libc::IFF_UP).unwrap_or(1);
+    // SAFETY: SIOCSIFFLAGS reads the name and the flags of the request, which outlives the call.
+    check_int(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) })
+        .map(drop)
+}
+
 const NAMESPACES: libc::c_int = 0x7e02_0080;

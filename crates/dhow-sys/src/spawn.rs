@@ -120,8 +120,14 @@ impl Attributes {
         let flags = libc::c_short::try_from(flags).map_err(io::Error::other)?;
         // SAFETY: the value and both sets are initialised.
         unsafe {
-            result(libc::posix_spawnattr_setsigmask(&raw mut attributes.0, &raw const none))?;
-            result(libc::posix_spawnattr_setsigdefault(&raw mut attributes.0, &raw const all))?;
+            result(libc::posix_spawnattr_setsigmask(
+                &raw mut attributes.0,
+                &raw const none,
+            ))?;
+            result(libc::posix_spawnattr_setsigdefault(
+                &raw mut attributes.0,
+                &raw const all,
+            ))?;
             result(libc::posix_spawnattr_setflags(&raw mut attributes.0, flags))?;
         }
         Ok(attributes)
@@ -151,12 +157,20 @@ fn signals(all: bool) -> libc::sigset_t {
 
 fn pointers(strings: &[CString]) -> Vec<*mut libc::c_char> {
     let ends = std::iter::once(std::ptr::null_mut());
-    strings.iter().map(|text| text.as_ptr().cast_mut()).chain(ends).collect()
+    strings
+        .iter()
+        .map(|text| text.as_ptr().cast_mut())
+        .chain(ends)
+        .collect()
 }
 
 /// These calls return the error itself.
 fn result(code: i32) -> io::Result<()> {
-    if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(code)) }
+    if code == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::from_raw_os_error(code))
+    }
 }
 
 #[cfg(test)]
@@ -167,12 +181,18 @@ mod tests {
     use std::os::fd::AsFd;
 
     fn strings(texts: &[&str]) -> Vec<CString> {
-        texts.iter().map(|text| CString::new(*text).unwrap()).collect()
+        texts
+            .iter()
+            .map(|text| CString::new(*text).unwrap())
+            .collect()
     }
 
     fn reap(process: &Process) -> i32 {
         let pid = rustix::process::Pid::from_raw(process.pid).unwrap();
-        let (_, status) = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()).unwrap().unwrap();
+        let (_, status) =
+            rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty())
+                .unwrap()
+                .unwrap();
         status.exit_status().unwrap()
     }
 
@@ -198,8 +218,12 @@ mod tests {
 
     #[test]
     fn a_missing_program_is_an_error() {
-        let program =
-            Program { path: Path::new("/no/such"), args: &strings(&["x"]), env: &[], inherited: &[] };
+        let program = Program {
+            path: Path::new("/no/such"),
+            args: &strings(&["x"]),
+            env: &[],
+            inherited: &[],
+        };
         assert_eq!(spawn(&program).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

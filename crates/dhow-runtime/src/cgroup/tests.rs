@@ -1,0 +1,153 @@
+//! The drivers on faked trees: what is written where.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use super::*;
+use crate::spec::LinuxResources;
+
+/// A tree of ordinary files in the place of a real one.
+struct Fake {
+    folder: tempfile::TempDir,
+    cgroup: Cgroup,
+}
+
+impl Fake {
+    fn v1(files: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut paths = BTreeMap::new();
+        for (hierarchy, file) in files {
+            let directory = folder.path().join(hierarchy);
+            std::fs::create_dir_all(&directory).unwrap();
+            std::fs::write(directory.join(file), "").unwrap();
+            paths.insert((*hierarchy).to_owned(), directory);
+        }
+        Self {
+            folder,
+            cgroup: Cgroup {
+                version: Version::V1,
+                paths,
+            },
+        }
+    }
+
+    fn v2(files: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for file in files {
+            std::fs::write(folder.path().join(file), "").unwrap();
+        }
+        let paths = BTreeMap::from([(String::new(), folder.path().to_owned())]);
+        Self {
+            folder,
+            cgroup: Cgroup {
+                version: Version::V2,
+                paths,
+            },
+        }
+    }
+
+    fn set(&self, json: &str) -> Result<Vec<String>, Error> {
+        self.cgroup
+            .set(&serde_json::from_str::<LinuxResources>(json).unwrap())
+    }
+
+    fn read(&self, file: &str) -> String {
+        std::fs::read_to_string(self.folder.path().join(file)).unwrap()
+    }
+}
+
+const LIMITS: &str = r#"{
+  "memory": {"limit": 1048576, "swap": 2097152, "reservation": 524288},
+  "cpu": {"shares": 1024, "quota": 50000, "period": 100000, "cpus": "0-1"},
+  "pids": {"limit": 64},
+  "blockIO": {"weight": 500, "throttleReadBpsDevice": [{"major": 8, "minor": 0, "rate": 1000}]}
+}"#;
+
+#[test]
+fn limits_on_v1() {
+    let fake = Fake::v1(&[
+        ("memory", "memory.limit_in_bytes"),
+        ("memory", "memory.memsw.limit_in_bytes"),
+        ("memory", "memory.soft_limit_in_bytes"),
+        ("cpu,cpuacct", "cpu.shares"),
+        ("cpu,cpuacct", "cpu.cfs_quota_us"),
+        ("cpu,cpuacct", "cpu.cfs_period_us"),
+        ("cpuset", "cpuset.cpus"),
+        ("pids", "pids.max"),
+        ("blkio", "blkio.weight"),
+        ("blkio", "blkio.throttle.read_bps_device"),
+    ]);
+    assert_eq!(fake.set(LIMITS).unwrap(), Vec::<String>::new());
+    assert_eq!(fake.read("memory/memory.limit_in_bytes"), "1048576");
+    assert_eq!(fake.read("memory/memory.memsw.limit_in_bytes"), "2097152");
+    assert_eq!(fake.read("memory/memory.soft_limit_in_bytes"), "524288");
+    assert_eq!(fake.read("cpu,cpuacct/cpu.shares"), "1024");
+    assert_eq!(fake.read("cpu,cpuacct/cpu.cfs_quota_us"), "50000");
+    assert_eq!(fake.read("cpuset/cpuset.cpus"), "0-1");
+    assert_eq!(fake.read("pids/pids.max"), "64");
+    assert_eq!(
+        fake.read("blkio/blkio.throttle.read_bps_device"),
+        "8:0 1000"
+    );
+}
+
+#[test]
+fn limits_on_v2() {
+    let fake = Fake::v2(&[
+        "memory.max",
+        "memory.swap.max",
+        "memory.low",
+        "cpu.weight",
+        "cpu.max",
+        "cpuset.cpus",
+        "pids.max",
+        "io.weight",
+        "io.max",
+    ]);
+    assert_eq!(fake.set(LIMITS).unwrap(), Vec::<String>::new());
+    assert_eq!(fake.read("memory.max"), "1048576");
+    assert_eq!(fake.read("memory.swap.max"), "1048576");
+    assert_eq!(fake.read("memory.low"), "524288");
+    assert_eq!(fake.read("cpu.weight"), "39");
+    assert_eq!(fake.read("cpu.max"), "50000 100000");
+    assert_eq!(fake.read("io.weight"), "4950");
+    assert_eq!(fake.read("io.max"), "8:0 rbps=1000");
+}
+
+#[test]
+fn what_the_machine_lacks_is_a_warning() {
+    let fake = Fake::v1(&[("pids", "pids.max")]);
+    let warnings = fake.set(LIMITS).unwrap();
+    assert!(warnings.contains(&"the memory controller is not available here".to_owned()));
+    assert_eq!(fake.read("pids/pids.max"), "64");
+}
+
+#[test]
+fn unified_settings_are_file_names_of_v2_only() {
+    let fake = Fake::v2(&["memory.high"]);
+    fake.set(r#"{"unified": {"memory.high": "1000"}}"#).unwrap();
+    assert_eq!(fake.read("memory.high"), "1000");
+    assert!(fake.set(r#"{"unified": {"../memory.high": "1"}}"#).is_err());
+    let fake = Fake::v1(&[("memory", "memory.high")]);
+    assert!(fake.set(r#"{"unified": {"memory.high": "1000"}}"#).is_err());
+}
+
+#[test]
+fn device_rules_on_v1_are_lines() {
+    let fake = Fake::v1(&[("devices", "devices.allow"), ("devices", "devices.deny")]);
+    fake.set(r#"{"devices": [{"allow": false, "access": "rwm"}]}"#)
+        .unwrap();
+    assert_eq!(fake.read("devices/devices.deny"), "a");
+    assert_eq!(
+        fake.read("devices/devices.allow"),
+        "c 136:* rwm",
+        "the last line written"
+    );
+}
+
+#[test]
+fn out_of_memory_kills_are_counted() {
+    let fake = Fake::v1(&[("memory", "memory.oom_control")]);
+    let file = fake.folder.path().join("memory/memory.oom_control");
+    std::fs::write(file, "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n").unwrap();
+    assert_eq!(fake.cgroup.oom_kills(), 3);
+}

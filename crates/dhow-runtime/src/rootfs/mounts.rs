@@ -1,0 +1,155 @@
+//! One mount of the specification, made below the container's root.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use dhow_sys::mount::attr;
+use rustix::fs::OFlags;
+
+use super::options::{Change, MountPlan, Recursive};
+use super::plan::RootfsPlan;
+use super::{cgroups, copy_up, paths, tree};
+use crate::failure::{Failure, Step, StepContext};
+
+/// Makes `mount` below `root`.
+pub(crate) fn make(plan: &RootfsPlan, root: BorrowedFd<'_>, mount: &MountPlan) -> Step {
+    if mount.id_mapped.is_some() {
+        return Err(failed(mount, "id-mapped mounts are not supported yet"));
+    }
+    match (mount.bind, mount.kind.as_str()) {
+        (Some(recursive), _) => bind(root, mount, recursive),
+        (None, "cgroup") => cgroup(plan, root, mount),
+        (None, "proc" | "sysfs") => kernel(root, mount),
+        (None, "tmpfs") => tmpfs(root, mount),
+        (None, _) => other(root, mount),
+    }
+}
+
+fn bind(root: BorrowedFd<'_>, mount: &MountPlan, recursive: Recursive) -> Step {
+    let tree = tree::clone_host(&mount.source, recursive).step(|| what(mount))?;
+    let place = if paths::is_directory(tree.as_fd()).step(|| what(mount))? {
+        place(root, mount)?
+    } else {
+        paths::make_file(root, &mount.destination).step(|| what(mount))?
+    };
+    finish(mount, tree, place)
+}
+
+fn kernel(root: BorrowedFd<'_>, mount: &MountPlan) -> Step {
+    // A link there could put the container's view of the kernel where the image wants it.
+    let flags = OFlags::PATH | OFlags::NOFOLLOW;
+    if let Ok(there) = paths::open(root, &mount.destination, flags)
+        && !paths::is_directory(there.as_fd()).step(|| what(mount))?
+    {
+        let text = format!(
+            "filesystem {:?} must be mounted on ordinary directory",
+            mount.kind
+        );
+        return Err(failed(mount, &text));
+    }
+    other(root, mount)
+}
+
+fn tmpfs(root: BorrowedFd<'_>, mount: &MountPlan) -> Step {
+    // What the image has there gives its mode to the new file system, unless an option says another.
+    let there = paths::open(root, &mount.destination, OFlags::PATH | OFlags::DIRECTORY).ok();
+    let mode = match &there {
+        Some(place) => {
+            let stat = rustix::fs::fstat(place).step(|| what(mount))?;
+            Some(format!("mode={:o}", stat.st_mode & 0o7777))
+        }
+        None => None,
+    };
+    let place = place(root, mount)?;
+    let data: Vec<&str> = mode
+        .iter()
+        .map(String::as_str)
+        .chain(mount.data.iter().map(String::as_str))
+        .collect();
+    let attributes = if mount.copy_up {
+        mount.attributes.set & !attr::RDONLY
+    } else {
+        mount.attributes.set
+    };
+    let tree = tree::new("tmpfs", &mount.source, &data, attributes).step(|| what(mount))?;
+    if mount.copy_up && there.is_some() {
+        let from = paths::open(root, &mount.destination, OFlags::RDONLY | OFlags::DIRECTORY)
+            .step(|| what(mount))?;
+        let to = paths::open(
+            tree.as_fd(),
+            Path::new("/"),
+            OFlags::RDONLY | OFlags::DIRECTORY,
+        )
+        .step(|| what(mount))?;
+        copy_up::copy(from.as_fd(), to.as_fd()).step(|| what(mount))?;
+    }
+    finish(mount, tree, place)
+}
+
+fn other(root: BorrowedFd<'_>, mount: &MountPlan) -> Step {
+    let place = place(root, mount)?;
+    // Old names for what is the default of the kernel.
+    let data: Vec<&str> = mount
+        .data
+        .iter()
+        .map(String::as_str)
+        .filter(|option| *option != "newinstance")
+        .collect();
+    let tree =
+        tree::new(&mount.kind, &mount.source, &data, mount.attributes.set).step(|| what(mount))?;
+    finish(mount, tree, place)
+}
+
+fn cgroup(plan: &RootfsPlan, root: BorrowedFd<'_>, mount: &MountPlan) -> Step {
+    let (cgroup, own_namespace) = &plan.cgroup;
+    let place = place(root, mount)?;
+    let tree = cgroups::view(mount, cgroup, *own_namespace)?;
+    for (kind, recursive) in &mount.propagation {
+        tree::propagate(tree.as_fd(), *kind, *recursive).step(|| what(mount))?;
+    }
+    tree::attach(tree.as_fd(), place.as_fd()).step(|| what(mount))?;
+    cgroups::fill(root, mount, cgroup, *own_namespace)
+}
+
+fn place(root: BorrowedFd<'_>, mount: &MountPlan) -> Step<OwnedFd> {
+    paths::make_directory(root, &mount.destination, 0o755).step(|| what(mount))
+}
+
+/// Gives the tree its attributes and puts it in its place.
+fn finish(mount: &MountPlan, tree: OwnedFd, place: OwnedFd) -> Step {
+    let done: io::Result<()> = (|| {
+        if mount.bind.is_some() || mount.copy_up {
+            tree::change(tree.as_fd(), mount.attributes, Recursive::No)?;
+        } else if mount.attributes.set & attr::ATIME != 0 {
+            let access = Change {
+                set: mount.attributes.set & attr::ATIME,
+                clear: attr::ATIME,
+            };
+            tree::change(tree.as_fd(), access, Recursive::No)?;
+        }
+        tree::change(tree.as_fd(), mount.recursive, Recursive::Yes)?;
+        for (kind, recursive) in &mount.propagation {
+            tree::propagate(tree.as_fd(), *kind, *recursive)?;
+        }
+        tree::attach(tree.as_fd(), place.as_fd())
+    })();
+    done.step(|| what(mount))
+}
+
+/// The beginning of the text about a mount that failed, in runc's words.
+fn what(mount: &MountPlan) -> String {
+    let source = if mount.source == Path::new("") {
+        Path::new(&mount.kind)
+    } else {
+        &mount.source
+    };
+    format!(
+        "error mounting {source:?} to rootfs at {:?}",
+        mount.destination
+    )
+}
+
+fn failed(mount: &MountPlan, why: &str) -> Failure {
+    Failure::Step(format!("{}: {why}", what(mount)))
+}

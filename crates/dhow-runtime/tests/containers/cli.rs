@@ -1,0 +1,2 @@
+//! .
+pub(crate) const TESTS: &[crate::Test] = &[];
