@@ -31,7 +31,7 @@ use std::process::ExitCode;
 use dhow_errdefs::chain;
 use dhow_sys::signal::{SignalFd, SignalSet};
 
-use self::args::{Args, Source};
+use self::args::Args;
 pub use self::container::Simulated;
 use self::error::CreateError;
 use self::peer::Peer;
@@ -41,6 +41,7 @@ use crate::protocol::{self, LONGEST_MESSAGE, Request, Response, push_message};
 
 /// Runs `dhow shim` (arguments without the program and the verb): `--config PATH`, or `--control FD --held COUNT`.
 #[must_use]
+#[inline(never)] // Its caller's frame stays in memory for as long as the shim runs, and should be small.
 pub fn main(args: Vec<OsString>) -> ExitCode {
     main_with(&args, None)
 }
@@ -60,20 +61,17 @@ pub fn main_with(args: &[OsString], simulated: Option<Simulated>) -> ExitCode {
 
 fn run(args: &[OsString], simulated: Option<Simulated>) -> Result<ExitCode, error::MainError> {
     let args = Args::parse(args)?;
+    // Relative to the folder of the one who calls, which is left afterwards.
+    let config = args.config().map(read_config).transpose()?;
     // Before anything can be lost: held descriptors must not reach the container, signals must not end the shim.
     let _held = args.take_held()?;
     let signals = prepare().map_err(error::MainError::Prepare)?;
-    match args.source {
-        Source::Control(_) => {
-            let control = args.take_control()?;
-            Ok(serve_control(control, signals, simulated).unwrap_or(ExitCode::FAILURE))
-        }
-        Source::Config(path) => {
-            let config = read_config(&path)?;
-            let (mut server, _) = Server::create(config, signals, simulated)?;
-            Ok(server.run())
-        }
+    if let Some(config) = config {
+        let (mut server, _) = Server::create(config, signals, simulated)?;
+        return Ok(server.run());
     }
+    let control = args.take_control()?;
+    Ok(serve_control(control, signals, simulated).unwrap_or(ExitCode::FAILURE))
 }
 
 /// Makes this process what a shim is: nobody's terminal's, deaf to signals, the parent of orphans.
@@ -140,6 +138,7 @@ fn refusal(error: &CreateError) -> Response {
     requests::refusal(error)
 }
 
+#[inline(never)] // The frames of parsing are large; they must not become part of one that stays.
 fn receive(control: &mut UnixStream) -> io::Result<Request> {
     let mut length = [0; 4];
     control.read_exact(&mut length)?;

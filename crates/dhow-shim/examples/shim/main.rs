@@ -14,6 +14,11 @@ fn main() -> ExitCode {
     if args.get(1).is_some_and(|verb| verb == "shim") {
         return dhow_shim::main_with(&args[2..], Some(runtime));
     }
+    if let [_, verb, config] = &args[..] {
+        if verb == "daemon" {
+            return daemon(std::path::Path::new(config)).unwrap_or(ExitCode::from(94));
+        }
+    }
     let words: Vec<String> = args.iter().skip(1).filter_map(|word| word.to_str().map(String::from)).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     payload(&words).unwrap_or(ExitCode::from(99))
@@ -27,6 +32,22 @@ fn runtime(config: &ShimConfig) -> Option<Box<dyn Runtime>> {
         }
         _ => None,
     }
+}
+
+/// Starts a container, says its shim's pid, and reads a little of its output until it is killed.
+fn daemon(config: &std::path::Path) -> io::Result<ExitCode> {
+    let config: ShimConfig = serde_json::from_slice(&std::fs::read(config)?)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let spawned = dhow_shim::Shim::spawn(&std::env::current_exe()?, &config, Vec::new()).await;
+        let (shim, created) = spawned.map_err(io::Error::other)?;
+        let all = dhow_shim::AttachRequest { stdin: false, stdout: true, stderr: true };
+        let mut stream = shim.attach(all).await.map_err(io::Error::other)?;
+        shim.start().await.map_err(io::Error::other)?;
+        tokio::io::AsyncReadExt::read_exact(&mut stream, &mut vec![0; 100_000]).await?;
+        writeln!(io::stdout(), "{}", created.shim_pid)?;
+        std::future::pending().await
+    })
 }
 
 fn payload(words: &[&str]) -> io::Result<ExitCode> {
@@ -77,6 +98,13 @@ fn payload(words: &[&str]) -> io::Result<ExitCode> {
             let size = rustix::termios::tcgetwinsize(io::stdout())?;
             writeln!(out, "{}x{}", size.ws_row, size.ws_col)?;
         }
+        // Touches so many megabytes.
+        ["eat", megabytes] => {
+            let size = megabytes.parse::<usize>().unwrap_or(0) << 20;
+            let eaten = vec![1_u8; size];
+            writeln!(out, "{}", eaten.iter().filter(|byte| **byte == 1).count())?;
+        }
+        ["fds"] => writeln!(out, "{}", std::fs::read_dir("/proc/self/fd")?.count())?,
         // Starts with a word of its own, for children told apart by their first argument.
         ["x", rest @ ..] => return payload(rest),
         _ => return Ok(ExitCode::from(97)),

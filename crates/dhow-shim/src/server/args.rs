@@ -3,13 +3,13 @@
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::error::MainError;
 
 /// Where the shim is told of its container.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Source {
+enum Source {
     /// A file.
     Config(PathBuf),
     /// An inherited socket, on which the first client is.
@@ -19,7 +19,7 @@ pub(super) enum Source {
 /// The arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Args {
-    pub(super) source: Source,
+    source: Source,
     /// How many descriptors to hold, from 4 on.
     held: i32,
 }
@@ -39,6 +39,14 @@ impl Args {
             }
         }
         Ok(Self { source: source.ok_or(MainError::Usage)?, held })
+    }
+
+    /// The file to be read, if there is one.
+    pub(super) fn config(&self) -> Option<&Path> {
+        match &self.source {
+            Source::Config(path) => Some(path),
+            Source::Control(_) => None,
+        }
     }
 
     /// Takes over the descriptors to be held.

@@ -64,6 +64,7 @@ pub(super) struct Server {
 
 impl Server {
     /// Makes the container and everything to serve it. On an error nothing is left of it.
+    #[inline(never)] // Its frame is large and must not become part of one that stays.
     pub(super) fn create(
         config: ShimConfig,
         signals: SignalFd,
@@ -172,6 +173,7 @@ impl Server {
         if std::mem::take(&mut self.untidy) {
             dhow_sys::memory::trim_heap();
             // Only the shim's own memory is at stake.
+            let _ = dhow_sys::memory::release_stack();
             let _ = dhow_sys::memory::release_code();
         }
     }
