@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 
 use crate::create::random_id;
-use crate::netlink::conntrack::{self, Flow};
+use crate::netlink::conntrack::Flow;
 use crate::netlink::{BridgePort, RouteSocket, VethSpec};
 use crate::networks::{Networks, delete};
 use crate::state::{OPTION_BINDING, OPTION_MTU, State, icc, interface_number};
@@ -107,6 +107,34 @@ impl Networks {
     /// # Errors
     /// When the records can't be written or the kernel refuses; can be repeated.
     pub fn release(&self, endpoint_id: &str) -> Result<(), Error> {
+        self.give_back(endpoint_id, |device| {
+            delete(&mut RouteSocket::open().map_err(Error::Netlink)?, &device)
+        })
+    }
+
+    /// Releases all endpoints of a container that is over: as [`Networks::release`], but the interfaces, which nobody
+    /// can see any more, go a little later.
+    ///
+    /// # Errors
+    /// As [`Networks::release`]; goes on after a failure and reports the first.
+    pub fn release_container(&self, container_id: &str) -> Result<(), Error> {
+        let endpoints = self.endpoints_of_container(container_id)?;
+        let later = |device| {
+            self.inner.sweeper.remove(device);
+            Ok(())
+        };
+        let outcomes: Vec<_> = endpoints
+            .iter()
+            .map(|endpoint| self.give_back(&endpoint.id, later))
+            .collect();
+        outcomes.into_iter().collect()
+    }
+
+    fn give_back(
+        &self,
+        endpoint_id: &str,
+        remove: impl FnOnce(String) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let endpoint = {
             let mut state = self.state();
             let Some(endpoint) = state.endpoint_mut(endpoint_id) else {
@@ -120,26 +148,11 @@ impl Networks {
         if endpoint.state == EndpointState::Attached {
             self.change_ports(&endpoint, false)?;
             self.forget_flows(std::slice::from_ref(&endpoint));
-            if let Some(device) = &endpoint.host_interface {
-                delete(&mut RouteSocket::open().map_err(Error::Netlink)?, device)?;
-            }
+            endpoint.host_interface.map_or(Ok(()), remove)?;
         }
         self.db().delete::<Endpoint>(endpoint_id)?;
         self.state().remove_endpoint(endpoint_id);
         Ok(())
-    }
-
-    /// Releases all endpoints of a container.
-    ///
-    /// # Errors
-    /// As [`Networks::release`]; goes on after a failure and reports the first.
-    pub fn release_container(&self, container_id: &str) -> Result<(), Error> {
-        let endpoints = self.endpoints_of_container(container_id)?;
-        let outcomes: Vec<_> = endpoints
-            .iter()
-            .map(|endpoint| self.release(&endpoint.id))
-            .collect();
-        outcomes.into_iter().collect()
     }
 
     /// Marks the endpoint attached, so that every table rendered from now on has its ports.
@@ -292,7 +305,7 @@ impl Networks {
         if flows.is_empty() {
             return;
         }
-        if let Err(error) = conntrack::forget(&flows) {
+        if let Err(error) = self.firewall().forget(&flows) {
             tracing::warn!(%error, "can't forget connections to published ports");
         }
     }

@@ -26,6 +26,7 @@ mod ports;
 mod prefix;
 mod record;
 mod state;
+mod sweeper;
 
 pub use config::{AddressPool, CreateNetwork, NetworksConfig};
 pub use error::{Error, PortError, SystemText};

@@ -9,8 +9,9 @@ use dhow_metadata::Database;
 use crate::host::{self, Bridge, Host};
 use crate::ipam;
 use crate::netlink::RouteSocket;
-use crate::nft::{Firewall, forward_is_blocked};
-use crate::state::{OPTION_MTU, State};
+use crate::nft::{Firewall, Plan};
+use crate::state::{OPTION_MTU, State, port_plans};
+use crate::sweeper::Sweeper;
 use crate::{Driver, Endpoint, EndpointState, Error, IpamUsage, NetworkRecord, NetworksConfig};
 
 /// All networks and endpoints of one instance.
@@ -26,8 +27,9 @@ pub(crate) struct Inner {
     /// What the names of our veths begin with.
     pub(crate) veth_prefix: String,
     state: Mutex<State>,
-    /// Held while the table is changed, so that a change is never made from an older state than the one before it.
-    firewall: Mutex<()>,
+    /// Locked while the table is changed, so that a change is never made from an older state than the one before it.
+    firewall: Mutex<Firewall>,
+    pub(crate) sweeper: Sweeper,
 }
 
 impl Networks {
@@ -52,7 +54,8 @@ impl Networks {
             veth_prefix: veth_prefix(&config.instance),
             config,
             state: Mutex::new(state),
-            firewall: Mutex::new(()),
+            firewall: Mutex::new(Firewall::open().map_err(Error::Netlink)?),
+            sweeper: Sweeper::default(),
         };
         let networks = Self {
             inner: Arc::new(inner),
@@ -240,6 +243,14 @@ impl Networks {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Locked before the state, never after it.
+    pub(crate) fn firewall(&self) -> MutexGuard<'_, Firewall> {
+        self.inner
+            .firewall
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn db(&self) -> &Database {
         &self.inner.config.db
     }
@@ -295,7 +306,7 @@ impl Networks {
 
     /// Finds out whether packets have to avoid the forward hook. Returns whether that has changed.
     pub(crate) fn notice_foreign_firewall(&self) -> bool {
-        let detour = match forward_is_blocked(&self.inner.table) {
+        let detour = match self.firewall().forward_is_blocked(&self.inner.table) {
             Ok(blocked) => blocked,
             Err(error) => {
                 tracing::warn!(%error, "can't see other nftables chains; assuming that none drops forwarded packets");
@@ -328,19 +339,12 @@ impl Networks {
         if endpoint.ports.is_empty() {
             return Ok(());
         }
-        let outcome = {
-            let _guard = self
-                .inner
-                .firewall
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            let mut plan = crate::nft::Plan {
-                table: self.inner.table.clone(),
-                ..Default::default()
-            };
-            plan.ports = crate::state::port_plans(endpoint).collect();
-            Firewall::open().and_then(|mut firewall| firewall.change_ports(&plan, open))
+        let mut plan = Plan {
+            table: self.inner.table.clone(),
+            ..Plan::default()
         };
+        plan.ports = port_plans(endpoint).collect();
+        let outcome = self.firewall().change_ports(&plan, open);
         match outcome {
             Ok(()) => Ok(()),
             Err(error)

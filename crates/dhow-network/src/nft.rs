@@ -8,5 +8,5 @@ mod firewall;
 mod plan;
 mod ruleset;
 
-pub(crate) use firewall::{Firewall, forward_is_blocked};
+pub(crate) use firewall::Firewall;
 pub(crate) use plan::{NetworkPlan, Plan, PortPlan};

@@ -4,7 +4,7 @@ use std::io;
 use std::net::Ipv4Addr;
 
 use super::codec::{self, Batch};
-use super::socket::{Family, Socket};
+use super::socket::Socket;
 use crate::Protocol;
 
 /// `NFNL_SUBSYS_CTNETLINK << 8`.
@@ -33,8 +33,7 @@ pub(crate) struct Flow {
 
 /// Forgets the connections that match one of `flows`. A UDP flow is kept alive by its packets: without this, a client
 /// that goes on sending would be led to the old place for ever.
-pub(crate) fn forget(flows: &[Flow]) -> io::Result<()> {
-    let mut socket = Socket::open(Family::Netfilter)?;
+pub(crate) fn forget(socket: &mut Socket, flows: &[Flow]) -> io::Result<()> {
     let mut request = Batch::new();
     request.message(GET, codec::DUMP, &GENERIC);
     let mut doomed = Batch::new();

@@ -36,6 +36,8 @@ const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
 const IFLA_INFO_SLAVE_KIND: u16 = 4;
 const IFLA_INFO_SLAVE_DATA: u16 = 5;
+const IFLA_NUM_TX_QUEUES: u16 = 31;
+const IFLA_NUM_RX_QUEUES: u16 = 32;
 const VETH_INFO_PEER: u16 = 1;
 const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
 /// No link-local address.
@@ -206,6 +208,9 @@ impl RouteSocket {
             .string(IFLA_IFNAME, spec.host)
             .u32(IFLA_MTU, spec.mtu)
             .u32(IFLA_MASTER, spec.bridge)
+            // One queue each, not one per processor: they only matter to XDP, and each costs time and memory.
+            .u32(IFLA_NUM_TX_QUEUES, 1)
+            .u32(IFLA_NUM_RX_QUEUES, 1)
             .nested(IFLA_LINKINFO, |b| {
                 b.string(IFLA_INFO_KIND, "veth")
                     .nested(IFLA_INFO_DATA, |b| {

@@ -72,6 +72,13 @@ fn conversations(world: &mut World) {
     serving.join().unwrap();
     asking.join().unwrap();
 
+    let serving = talk::udp_echo(&world.outside, 8002, 1);
+    talk::udp_large(&server.netns, OUTSIDE, 8002).expect("a datagram in fragments, out and back");
+    serving.join().unwrap();
+    let serving = talk::udp_echo(&server.netns, 53, 1);
+    talk::udp_large(&world.outside, HOST, udp_port).expect("a datagram in fragments, in and back");
+    serving.join().unwrap();
+
     let local = tcp_server(&world.host, 9000, 1);
     tcp(
         &other.netns,
@@ -478,4 +485,89 @@ fn a_failed_attach_leaves_nothing() {
         !state.contains(": dv") && !state.contains("elements"),
         "{state}"
     );
+}
+
+/// Prints how long the steps take: `cargo test --release -p dhow-network --test traffic -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn how_long_the_steps_take() {
+    use std::os::fd::AsFd;
+    use std::time::{Duration, Instant};
+    if !privileged("how_long_the_steps_take") {
+        return;
+    }
+    let world = World::new();
+    let networks = world.networks.clone();
+    let mut times = [const { Vec::<Duration>::new() }; 3];
+    let begin = Instant::now();
+    for number in 0..300 {
+        let container = Netns::new();
+        let networks = networks.clone();
+        let fd = container.fd().try_clone().unwrap();
+        let steps = world.host.run(move || {
+            let request = EndpointRequest {
+                container_id: format!("{number:064x}"),
+                network: "bridge".into(),
+                ports: vec![publish(Protocol::Tcp, 80)],
+                ..EndpointRequest::default()
+            };
+            let start = Instant::now();
+            let reserved = networks.reserve(request).unwrap();
+            let reserve = start.elapsed();
+            networks.attach(&reserved.endpoint.id, fd.as_fd()).unwrap();
+            let attach = start.elapsed() - reserve;
+            networks
+                .release_container(&reserved.endpoint.container_id)
+                .unwrap();
+            [reserve, attach, start.elapsed() - reserve - attach]
+        });
+        times
+            .iter_mut()
+            .zip(steps)
+            .for_each(|(times, step)| times.push(step));
+    }
+    eprintln!("each: {:?}", begin.elapsed() / 300);
+    for (step, mut times) in ["reserve", "attach", "release"].into_iter().zip(times) {
+        times.sort();
+        eprintln!(
+            "{step}: median {:?}, nine tenths within {:?}, worst {:?}",
+            times[150], times[270], times[299]
+        );
+    }
+}
+
+/// On this machine's own network, and its real way out: `DHOW_TEST_REAL_HOST='apt-get update' cargo test ... -- --ignored`.
+#[test]
+#[ignore = "changes the machine's network"]
+fn the_real_way_out() {
+    use std::os::fd::AsFd;
+    let Ok(command) = std::env::var("DHOW_TEST_REAL_HOST") else {
+        eprintln!("SKIPPED the_real_way_out: DHOW_TEST_REAL_HOST is not set");
+        return;
+    };
+    let forwarding = std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap();
+    let db = dhow_metadata::Database::open_in_memory().unwrap();
+    let config = NetworksConfig {
+        instance: "check".into(),
+        bridge_name: "check0".into(),
+        ..NetworksConfig::new(db)
+    };
+    let networks = Networks::open(config).unwrap();
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let container = Netns::new();
+        let request = EndpointRequest {
+            container_id: "c".into(),
+            network: "bridge".into(),
+            ..EndpointRequest::default()
+        };
+        let reserved = networks.reserve(request).unwrap();
+        networks
+            .attach(&reserved.endpoint.id, container.fd().as_fd())
+            .unwrap();
+        let said = container.run(move || shell(&command));
+        eprintln!("{said}");
+    }));
+    networks.tear_down().unwrap();
+    std::fs::write("/proc/sys/net/ipv4/ip_forward", forwarding).unwrap();
+    outcome.unwrap();
 }

@@ -77,3 +77,31 @@ pub fn ask(socket: &UdpSocket, to: SocketAddr) -> io::Result<IpAddr> {
         .parse()
         .map_err(io::Error::other)
 }
+
+/// A UDP server that sends `datagrams` datagrams back.
+pub fn udp_echo(netns: &Netns, port: u16, datagrams: usize) -> JoinHandle<()> {
+    let socket = netns.run(move || UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).unwrap());
+    std::thread::spawn(move || {
+        let mut buffer = vec![0; 65536];
+        for _ in 0..datagrams {
+            let (length, peer) = socket.recv_from(&mut buffer).unwrap();
+            socket.send_to(&buffer[..length], peer).unwrap();
+        }
+    })
+}
+
+/// Sends a datagram of 8000 bytes and waits for it to come back.
+pub fn udp_large(netns: &Netns, to: impl Into<IpAddr>, port: u16) -> io::Result<()> {
+    let to = SocketAddr::new(to.into(), port);
+    netns.run(move || {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+        socket.set_read_timeout(Some(PATIENCE))?;
+        socket.connect(to)?;
+        let sent = [7; 8000];
+        socket.send(&sent)?;
+        let mut buffer = vec![0; 65536];
+        let length = socket.recv(&mut buffer)?;
+        assert_eq!(buffer[..length], sent);
+        Ok(())
+    })
+}

@@ -56,7 +56,6 @@ impl Netns {
             thread: Some(thread),
             fd,
         };
-        namespace.run(|| shell("ip link set lo up"));
         namespace
     }
 
@@ -178,10 +177,13 @@ impl World {
 /// A host and an outside machine on one wire.
 fn wired() -> (Netns, Netns) {
     let (host, outside) = (Netns::new(), Netns::new());
-    let there = outside.run(|| rustix::thread::gettid().as_raw_nonzero());
+    let there = outside.run(|| {
+        shell("ip link set lo up");
+        rustix::thread::gettid().as_raw_nonzero()
+    });
     host.run(move || {
         shell(&format!(
-            "ip link add wire0 type veth peer name wire1 netns {there} &&
+            "ip link set lo up && ip link add wire0 type veth peer name wire1 netns {there} &&
              ip addr add {HOST}/24 dev wire0 && ip link set wire0 up"
         ))
     });
