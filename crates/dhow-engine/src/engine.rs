@@ -4,6 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::Result;
+use dhow_metadata::Database;
+use dhow_snapshot::Snapshots;
+
 use crate::config::{Collaborators, EngineConfig};
 use crate::connector::Connector;
 use crate::container::ContainerRecord;
@@ -26,25 +29,45 @@ pub struct Engine {
     services: Arc<Services>,
 }
 
+/// The collaborators that are files only.
+pub(crate) struct Stores {
+    pub(crate) db: Database,
+    pub(crate) images: dhow_image::Images,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) volumes: dhow_volume::Volumes,
+}
+
 impl Engine {
     pub(crate) fn new(config: EngineConfig, collaborators: Collaborators) -> Result<Self> {
         let supervisor = Arc::new(Shims {
             program: config.program.clone(),
         });
         let networks = Arc::new(collaborators.networks.clone());
-        Self::assemble(config, collaborators, networks, supervisor)
-    }
-
-    /// Makes an engine on whatever supervises its containers and connects them.
-    pub(crate) fn assemble(
-        config: EngineConfig,
-        Collaborators {
+        let Collaborators {
             db,
             images,
             snapshots,
             volumes,
             ..
-        }: Collaborators,
+        } = collaborators;
+        let stores = Stores {
+            db,
+            images,
+            snapshots,
+            volumes,
+        };
+        Self::assemble(config, stores, networks, supervisor)
+    }
+
+    /// Makes an engine on whatever supervises its containers and connects them.
+    pub(crate) fn assemble(
+        config: EngineConfig,
+        Stores {
+            db,
+            images,
+            snapshots,
+            volumes,
+        }: Stores,
         networks: Arc<dyn Connector>,
         supervisor: Arc<dyn Supervisor>,
     ) -> Result<Self> {

@@ -5,6 +5,7 @@
 //! [`Engine::networks`], [`Engine::volumes`], [`Engine::events`], [`Engine::system`]).
 #![recursion_limit = "256"]
 
+pub mod connector;
 pub mod container;
 pub mod events;
 pub mod exec;
@@ -18,7 +19,6 @@ pub mod system;
 pub mod volumes;
 
 mod config;
-mod connector;
 mod containers;
 mod engine;
 mod error;
@@ -29,6 +29,8 @@ mod names;
 mod oci;
 mod services;
 mod store;
+#[cfg(test)]
+mod testing;
 mod text;
 
 pub use config::{About, Collaborators, Defaults, EngineConfig};

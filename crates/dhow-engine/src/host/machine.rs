@@ -30,11 +30,6 @@ pub(crate) fn has_cgroup_v2() -> bool {
     Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
 }
 
-/// The id of this boot; another one means that nothing of before runs any more.
-pub(crate) fn boot_id() -> String {
-    read("/proc/sys/kernel/random/boot_id")
-}
-
 /// Everything `GET /info` tells of the machine.
 pub(crate) fn describe() -> Machine {
     let uname = rustix::system::uname();

@@ -21,29 +21,50 @@ const UNKNOWN: i32 = 255;
 pub(crate) fn watch(
     services: &Arc<Services>,
     container: &Arc<Container>,
-    mut events: mpsc::Receiver<ShimEvent>,
+    events: mpsc::Receiver<ShimEvent>,
 ) {
     let (services, container) = (services.clone(), container.clone());
     tokio::spawn(async move {
-        let mut exit = None;
-        while let Some(event) = events.recv().await {
-            match event {
-                ShimEvent::Exited(record) => {
-                    exit = Some(record);
-                    break;
-                }
-                ShimEvent::ExecExited { id, code } => services.exec_ended(&id, code),
-                ShimEvent::OomKilled => services.tell(&container.record(), "oom"),
-                _ => {}
-            }
-        }
-        let exit = exit.unwrap_or_else(|| left_behind(&services, &container.record()));
+        let exit = listen(&services, &container, events).await;
         let guard = container.lifecycle.lock().await;
         if let Err(error) = ended(&services, &container, &exit).await {
             tracing::error!("end of {}: {}", container.id, dhow_errdefs::chain(&error));
         }
         drop(guard);
     });
+}
+
+/// Takes in what happens to a container, up to its end. A connection that breaks is made anew while the supervisor
+/// lives.
+async fn listen(
+    services: &Arc<Services>,
+    container: &Arc<Container>,
+    mut events: mpsc::Receiver<ShimEvent>,
+) -> ExitRecord {
+    loop {
+        while let Some(event) = events.recv().await {
+            match event {
+                ShimEvent::Exited(record) => return record,
+                ShimEvent::ExecExited { id, code } => services.exec_ended(&id, code),
+                ShimEvent::OomKilled => services.tell(&container.record(), "oom"),
+                _ => {}
+            }
+        }
+        let again = async {
+            let task = services
+                .supervisor
+                .connect(&services.socket(&container.id))
+                .await?;
+            Ok::<_, crate::supervisor::Error>((task.subscribe().await?, task))
+        };
+        match again.await {
+            Ok((anew, task)) => {
+                container.live().task = Some(task);
+                events = anew;
+            }
+            Err(_) => return left_behind(services, &container.record()),
+        }
+    }
 }
 
 /// How a container whose supervisor is gone has ended: what that left behind, or nobody knows.
@@ -59,14 +80,7 @@ pub(crate) fn left_behind(services: &Services, record: &ContainerRecord) -> Exit
         );
         None
     });
-    // A record of an earlier run says nothing of this one.
-    let fresh = |exit: &ExitRecord| {
-        record
-            .state
-            .started_at
-            .is_none_or(|start| exit.finished_at >= start)
-    };
-    found.filter(fresh).unwrap_or_else(|| ExitRecord {
+    found.unwrap_or_else(|| ExitRecord {
         code: UNKNOWN,
         signal: None,
         oom_killed: false,

@@ -1,5 +1,6 @@
 //! The files of a container's `/etc` that are the engine's: `hostname`, `hosts`, `resolv.conf`.
 
+use std::fs::File;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -28,9 +29,13 @@ pub(super) fn prepare(services: &Services, record: &ContainerRecord) -> Result<E
     let resolv = folder.join("resolv.conf");
     write(&resolv, &resolver(services, record))?;
     let hosts = folder.join("hosts");
-    if !hosts.exists() {
-        write(&hosts, "")?;
-    }
+    // Its text may be there already: it is written beside this.
+    let made = File::options().append(true).create(true).open(&hosts);
+    made.map_err(|source| Error::File {
+        action: "make",
+        path: hosts.clone(),
+        source,
+    })?;
     Ok(EtcFiles {
         hostname: Some(hostname),
         hosts: Some(hosts),

@@ -148,7 +148,22 @@ async fn gone(services: &Arc<Services>, container: &Arc<Container>) -> Result<()
         let exit = exit::left_behind(services, &record);
         return exit::ended(services, container, &exit).await;
     }
-    let (own, record) = (services.clone(), record.clone());
+    // The record does not say that it ran. If it ended later than is known, it did, and ended before that was noted.
+    let known = record.state.finished_at.unwrap_or(record.created);
+    let exit = services
+        .supervisor
+        .exit_record(&services.folder(&record.id))
+        .ok()
+        .flatten();
+    if let Some(exit) = exit.filter(|exit| exit.finished_at > known) {
+        container.change(|record| {
+            record.state.status = Status::Running;
+            record.state.started_at = Some(exit.finished_at);
+            record.started_before = true;
+        });
+        return exit::ended(services, container, &exit).await;
+    }
+    let own = services.clone();
     blocking(move || {
         exit::clean(&own, &record);
         Ok::<_, Error>(())

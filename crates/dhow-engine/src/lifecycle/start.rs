@@ -70,29 +70,40 @@ async fn run(
         }
     };
     let Started { task, pid, events } = started;
-    let go = async {
-        let (own, attached) = (services.clone(), reservation);
-        let reservation =
-            blocking(move || network::attach(&own, &attached, pid).map(|()| attached)).await?;
-        connect_pending(container, &task).await;
-        task.start().await.map_err(start_error)?;
-        Ok(reservation)
-    };
-    let result: Result<Reservation> = go.await;
-    match result {
-        Ok(reservation) => {
-            running(services, container, &reservation, pid)?;
-            container.live().task = Some(task);
+    match go(services, container, &task, pid, reservation).await {
+        Ok(()) => {
             exit::watch(services, container, events);
             super::health::watch(services, container);
             Ok(())
         }
         Err(error) => {
+            container.live().task = None;
             kill(&task, events).await;
             undo(services, record).await;
             Err(error)
         }
     }
+}
+
+/// Connects the waiting init to its networks and clients, and lets it go on.
+async fn go(
+    services: &Arc<Services>,
+    container: &Arc<Container>,
+    task: &Task,
+    pid: u32,
+    reservation: Reservation,
+) -> Result<()> {
+    let own = services.clone();
+    let reservation = blocking(move || {
+        network::attach(&own, &reservation, pid)?;
+        Ok::<_, Error>(reservation)
+    })
+    .await?;
+    connect_pending(container, task).await;
+    // Taken before, so that no run ends before it began.
+    let started_at = Timestamp::now();
+    task.start().await.map_err(start_error)?;
+    running(services, container, &reservation, (pid, started_at))
 }
 
 /// Everything up to an init that waits: its document, its addresses, its supervisor.
@@ -284,7 +295,12 @@ fn joined_ipc(services: &Services, name: &str) -> Result<u32> {
 
 /// Connects the clients that wait, before the init prints anything.
 async fn connect_pending(container: &Container, task: &Task) {
-    let pending = std::mem::take(&mut container.live().pending);
+    let pending = {
+        let mut live = container.live();
+        // From here on clients connect themselves.
+        live.task = Some(task.clone());
+        std::mem::take(&mut live.pending)
+    };
     for Pending { request, reply } in pending {
         match task.attach(request).await {
             // The client may have gone meanwhile.
@@ -299,7 +315,7 @@ fn running(
     services: &Services,
     container: &Container,
     reservation: &Reservation,
-    pid: u32,
+    (pid, started_at): (u32, Timestamp),
 ) -> Result<()> {
     let record = container.save(&services.db, |record| {
         network::note(record, reservation);
@@ -309,7 +325,7 @@ fn running(
         state.exit_code = 0;
         state.error = String::new();
         state.oom_killed = false;
-        state.started_at = Some(Timestamp::now());
+        state.started_at = Some(started_at);
         state.finished_at = None;
         state.health = super::health::initial(&record.config);
         record.manually_stopped = false;
