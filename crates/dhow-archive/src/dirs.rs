@@ -7,7 +7,7 @@ use std::rc::Rc;
 use rustix::fs::{AtFlags, Mode, OFlags, fchmod, futimens, mkdirat, readlinkat, unlinkat};
 use rustix::io::Errno;
 
-use crate::at::{is_whiteout, open_in_root, open_parent, stat, times};
+use crate::at::{is_dir, is_whiteout, open_in_root, open_parent, stat, times};
 use crate::names::{as_path, follow, split};
 use crate::tar::{Header, Mtime, Xattr};
 use crate::xattrs::{self, Target};
@@ -101,6 +101,11 @@ impl Directories {
         );
     }
 
+    /// Whether `path` is a directory that was made or mentioned.
+    pub(crate) fn knows(&self, path: &[u8]) -> bool {
+        self.made.contains_key(path)
+    }
+
     /// What was at `path` is no more: neither are the directories below it.
     pub(crate) fn forget(&mut self, path: &[u8]) {
         self.open.clear();
@@ -156,23 +161,53 @@ impl Directories {
     }
 
     fn ensure_through(&mut self, path: &[u8], links: usize) -> Result<Rc<OwnedFd>, Error> {
+        let mut there = path;
+        let mut directory = loop {
+            if let Some(directory) = self.existing(there)? {
+                break directory;
+            }
+            there = split(there).0; // the root exists, so this ends
+        };
+        while there.len() < path.len() {
+            let start = if there.is_empty() { 0 } else { there.len() + 1 };
+            let length = path[start..].iter().position(|byte| *byte == b'/');
+            let (parent, next) = (
+                there,
+                &path[..length.map_or(path.len(), |length| start + length)],
+            );
+            directory = self.make(&directory, parent, next, links)?;
+            there = next;
+        }
+        Ok(directory)
+    }
+
+    /// The directory if it can be opened; `None` if it, or something above, must be made first.
+    fn existing(&mut self, path: &[u8]) -> Result<Option<Rc<OwnedFd>>, Error> {
         if let Some(directory) = self.cached(path) {
-            return Ok(directory);
+            return Ok(Some(directory));
         }
-        let failed = |e| Error::file("make directory", as_path(path), e);
         match open_parent(&*self.root, path) {
-            Ok(directory) => return Ok(self.keep(path, directory)),
-            Err(Errno::NOENT) => {}
-            Err(Errno::NOTDIR) if self.layer => {}
-            Err(e) => return Err(failed(e)),
+            Ok(directory) => Ok(Some(self.keep(path, directory))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(Errno::NOTDIR) if self.layer => Ok(None),
+            Err(e) => Err(Error::file("make directory", as_path(path), e)),
         }
-        let (parent, name) = split(path);
-        let parent_dir = self.ensure_through(parent, links)?;
-        match mkdirat(&*parent_dir, name, Mode::from_raw_mode(NEW)) {
+    }
+
+    /// Makes the directory `path`, which nobody mentioned so far, in its parent.
+    fn make(
+        &mut self,
+        parent_dir: &Rc<OwnedFd>,
+        parent: &[u8],
+        path: &[u8],
+        links: usize,
+    ) -> Result<Rc<OwnedFd>, Error> {
+        let failed = |e| Error::file("make directory", as_path(path), e);
+        let name = split(path).1;
+        match mkdirat(&**parent_dir, name, Mode::from_raw_mode(NEW)) {
             Ok(()) => {}
             Err(Errno::EXIST) => {
-                let there = stat(&*parent_dir, name).map_err(failed)?;
-                if let Ok(target) = readlinkat(&*parent_dir, name, Vec::new()) {
+                if let Ok(target) = readlinkat(&**parent_dir, name, Vec::new()) {
                     // A link to what is not in this tree, but may be in a layer below: it is made here as well.
                     if links == MOST_LINKS {
                         return Err(failed(Errno::LOOP));
@@ -182,10 +217,14 @@ impl Directories {
                     self.open.insert(path.to_vec(), Rc::clone(&directory));
                     return Ok(directory);
                 }
-                if !(self.layer && is_whiteout(&there)) {
-                    return Err(failed(Errno::NOTDIR));
+                let there = stat(&**parent_dir, name).map_err(failed)?;
+                match is_dir(&there) {
+                    true => {}
+                    false if self.layer && is_whiteout(&there) => {
+                        self.replace_whiteout(parent_dir, name).map_err(failed)?;
+                    }
+                    false => return Err(failed(Errno::NOTDIR)),
                 }
-                self.replace_whiteout(&parent_dir, name).map_err(failed)?;
             }
             Err(e) => return Err(failed(e)),
         }
@@ -196,7 +235,7 @@ impl Directories {
                 attributes: None,
             },
         );
-        let directory = open_parent(&*parent_dir, name).map_err(failed)?;
+        let directory = open_parent(&**parent_dir, name).map_err(failed)?;
         Ok(self.keep(path, directory))
     }
 

@@ -50,7 +50,7 @@ pub enum Error {
     #[error("extraction point is not a directory")]
     NotADirectory,
     /// An entry would replace a directory by something else, or the other way round, and that is not wanted.
-    #[error("cannot overwrite {existing} {path} with {new}")]
+    #[error("cannot overwrite {existing} {path:?} with {new} {into:?}")]
     Overwrite {
         /// What there is.
         existing: &'static str,
@@ -58,6 +58,8 @@ pub enum Error {
         path: PathBuf,
         /// What the archive has.
         new: &'static str,
+        /// The directory being unpacked into.
+        into: PathBuf,
     },
     /// A name with so many `..` that it leaves the tree.
     #[error("{path:?} is outside of the archive's root")]

@@ -80,6 +80,7 @@ pub(crate) fn extract(
 
 impl Extraction {
     fn complete(mut self) -> Result<Applied, Error> {
+        self.whiteouts.retain(|path| !self.dirs.knows(path));
         let implicit = self.dirs.complete(self.umask)?;
         self.applied.implicit_dirs = implicit.iter().map(|path| to_path(path)).collect();
         self.applied.whiteouts = self.whiteouts.iter().map(|path| to_path(path)).collect();
@@ -225,6 +226,7 @@ impl Extraction {
                 existing,
                 path: to_path(&[b"/", place.path].concat()),
                 new,
+                into: to_path(&[b"/", self.form.base.as_slice()].concat()),
             }),
         }
     }
