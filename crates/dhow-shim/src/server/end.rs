@@ -104,11 +104,11 @@ impl Server {
             self.close_source(INIT, stream);
         }
         let exit = self.process(INIT).and_then(|process| process.exit).unwrap_or(Exit { code: 255, signal: None });
-        let kills = self.container.cgroup.as_ref().map_or(0, |cgroup| cgroup.oom_kills());
+        self.count_oom_kills();
         let record = ExitRecord {
             code: exit.code,
             signal: exit.signal,
-            oom_killed: kills.max(self.life.oom_kills) > 0,
+            oom_killed: self.life.oom_kills > 0,
             finished_at: Timestamp::now(),
         };
         if let Err(error) = record::write_exit(&self.config.state_dir, &record) {
@@ -146,6 +146,10 @@ impl Server {
             // Not being able to drain it would only repeat the event.
             let _ = oom.drain();
         }
+        self.count_oom_kills();
+    }
+
+    fn count_oom_kills(&mut self) {
         let kills = self.container.cgroup.as_ref().map_or(0, |cgroup| cgroup.oom_kills());
         if kills > self.life.oom_kills {
             self.life.oom_kills = kills;
