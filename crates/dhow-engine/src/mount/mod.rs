@@ -73,13 +73,26 @@ pub(crate) fn wanted(
 
 /// A mount in the long form, checked.
 fn long(spec: &MountSpec) -> Result<Wanted, MountError> {
-    let fail = |text: String| {
-        MountError::from(Invalid(format!(
-            "invalid mount config for type \"{}\": {text}",
+    let point = long_point(spec).map_err(|error| {
+        Invalid(format!(
+            "invalid mount config for type \"{}\": {error}",
             spec.kind
-        )))
+        ))
+    })?;
+    Ok(Wanted {
+        point,
+        spec: Some(spec.clone()),
+    })
+}
+
+fn long_point(spec: &MountSpec) -> Result<MountPoint, Invalid> {
+    let point = MountPoint {
+        kind: spec.kind,
+        destination: target(&spec.target)?,
+        rw: !spec.read_only,
+        long_form: true,
+        ..MountPoint::default()
     };
-    let target = target(&spec.target).map_err(|error| fail(error.0))?;
     let foreign = [
         (
             spec.kind != MountKind::Bind && spec.bind.is_some(),
@@ -95,68 +108,64 @@ fn long(spec: &MountSpec) -> Result<Wanted, MountError> {
         ),
     ];
     if let Some((_, name)) = foreign.iter().find(|(is_set, _)| *is_set) {
-        return Err(fail(format!("field {name} must not be specified")));
+        return Err(Invalid(format!("field {name} must not be specified")));
     }
-    let mut point = MountPoint {
-        kind: spec.kind,
-        destination: target,
-        rw: !spec.read_only,
-        long_form: true,
-        ..MountPoint::default()
-    };
     match spec.kind {
-        MountKind::Bind => {
-            if spec.source.is_empty() {
-                return Err(fail("field Source must not be empty".into()));
-            }
-            if !spec.source.starts_with('/') {
-                return Err(fail(format!(
-                    "invalid mount path: '{}' mount path must be absolute",
-                    spec.source
-                )));
-            }
-            let options = spec.bind.clone().unwrap_or_default();
-            point.source = clean(&spec.source);
-            point.propagation = options
-                .propagation
-                .unwrap_or(Propagation::RPrivate)
-                .to_string();
-            point.create_source = options.create_mountpoint;
-            point.options.push(
-                if options.non_recursive {
-                    "bind"
-                } else {
-                    "rbind"
-                }
-                .into(),
-            );
-        }
-        MountKind::Volume => {
-            let options = spec.volume.clone().unwrap_or_default();
-            if spec.source.is_empty() && !options.subpath.is_empty() {
-                return Err(fail(
-                    "must not set Subpath when using anonymous volumes".into(),
-                ));
-            }
-            point.name.clone_from(&spec.source);
-            point.copy = !options.no_copy && options.subpath.is_empty();
-            point.subpath = subpath(&options.subpath).map_err(|error| fail(error.0))?;
-            point.mode = "z".into();
-            point.driver = options.driver.map(|driver| driver.name).unwrap_or_default();
-        }
-        MountKind::Tmpfs => {
-            if !spec.source.is_empty() {
-                return Err(fail("field Source must not be specified".into()));
-            }
-            point.options = crate::oci::mounts::tmpfs_options(spec);
-        }
+        MountKind::Bind => long_bind(spec, point),
+        MountKind::Volume => long_volume(spec, point),
+        MountKind::Tmpfs if spec.source.is_empty() => Ok(MountPoint {
+            options: crate::oci::mounts::tmpfs_options(spec),
+            ..point
+        }),
+        MountKind::Tmpfs => Err(Invalid::new("field Source must not be specified")),
         MountKind::Image | MountKind::NamedPipe | MountKind::Cluster => {
-            return Err(fail("mount type not supported yet".into()));
+            Err(Invalid::new("mount type not supported yet"))
         }
     }
-    Ok(Wanted {
-        point,
-        spec: Some(spec.clone()),
+}
+
+fn long_bind(spec: &MountSpec, point: MountPoint) -> Result<MountPoint, Invalid> {
+    if spec.source.is_empty() {
+        return Err(Invalid::new("field Source must not be empty"));
+    }
+    if !spec.source.starts_with('/') {
+        return Err(Invalid(format!(
+            "invalid mount path: '{}' mount path must be absolute",
+            spec.source
+        )));
+    }
+    let options = spec.bind.clone().unwrap_or_default();
+    let depth = if options.non_recursive {
+        "bind"
+    } else {
+        "rbind"
+    };
+    Ok(MountPoint {
+        source: clean(&spec.source),
+        propagation: options
+            .propagation
+            .unwrap_or(Propagation::RPrivate)
+            .to_string(),
+        create_source: options.create_mountpoint,
+        options: vec![depth.into()],
+        ..point
+    })
+}
+
+fn long_volume(spec: &MountSpec, point: MountPoint) -> Result<MountPoint, Invalid> {
+    let options = spec.volume.clone().unwrap_or_default();
+    if spec.source.is_empty() && !options.subpath.is_empty() {
+        return Err(Invalid::new(
+            "must not set Subpath when using anonymous volumes",
+        ));
+    }
+    Ok(MountPoint {
+        name: spec.source.clone(),
+        copy: !options.no_copy && options.subpath.is_empty(),
+        subpath: subpath(&options.subpath)?,
+        mode: "z".into(),
+        driver: options.driver.map(|driver| driver.name).unwrap_or_default(),
+        ..point
     })
 }
 
