@@ -193,7 +193,6 @@ impl Plan {
             Expr::Address(Destination, true, loopback()),
             Expr::Drop,
         ]];
-        let priority = if self.detour { -450 } else { -300 };
         if self.detour {
             self.detour_rules(&mut rules);
         }
@@ -202,7 +201,8 @@ impl Plan {
             hook: Some(Hook {
                 kind: "filter",
                 point: Point::Prerouting,
-                priority,
+                // Between the putting together of fragments (-400) and connection tracking (-200).
+                priority: -300,
             }),
             rules,
         }

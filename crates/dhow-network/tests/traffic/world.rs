@@ -183,7 +183,7 @@ fn wired() -> (Netns, Netns) {
     });
     host.run(move || {
         shell(&format!(
-            "ip link set lo up && ip link add wire0 type veth peer name wire1 netns {there} &&
+            "echo 0 > /proc/sys/net/ipv4/ip_forward && ip link set lo up && ip link add wire0 type veth peer name wire1 netns {there} &&
              ip addr add {HOST}/24 dev wire0 && ip link set wire0 up"
         ))
     });

@@ -150,7 +150,7 @@ fn the_detour_is_taken_before_connections_are_tracked() {
     assert_eq!(
         chain("raw_prerouting"),
         [
-            "type filter hook prerouting priority -450; policy accept;",
+            "type filter hook prerouting priority -300; policy accept;",
             "iifname @bridges ip daddr 127.0.0.0/8 drop",
             "iifname \"dhow0\" ip daddr 192.0.0.8/32 meta mark set 0x64686f77 dup to ip daddr device 7 drop",
             "iifname \"dhow0\" ip daddr 172.17.0.0/16 fib daddr type unicast ip ttl > 1 dup to ip daddr drop",
