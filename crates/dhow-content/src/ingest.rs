@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use dhow_oci::{Digest, Hasher};
 
+use crate::pending::{FLUSHED, PENDING};
 use crate::{ContentStore, Error};
 
 /// A blob being written: bytes go in through [`Write`], [`Ingest::commit`] makes them a blob.
@@ -23,6 +24,13 @@ pub struct Ingest {
     offset: u64,
     expected: Option<u64>,
     end: End,
+}
+
+/// Whether a commit waits for the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Durability {
+    Now,
+    Later,
 }
 
 /// What becomes of the partial when the ingest is dropped.
@@ -85,7 +93,26 @@ impl Ingest {
     /// # Errors
     /// [`Error::SizeMismatch`]: with too few bytes the partial stays and can be resumed. [`Error::DigestMismatch`]: the
     /// partial is removed. Else when the file system refuses.
-    pub fn commit(mut self, expected: &Digest, size: Option<u64>) -> Result<Digest, Error> {
+    pub fn commit(self, expected: &Digest, size: Option<u64>) -> Result<Digest, Error> {
+        self.check_and_place(expected, size, Durability::Now)
+    }
+
+    /// As [`Ingest::commit`], without waiting for the disk: the blob is *pending* until [`ContentStore::flush`].
+    ///
+    /// After a loss of power before that, the blob is checked, and gone if it didn't make it.
+    ///
+    /// # Errors
+    /// As [`Ingest::commit`].
+    pub fn commit_pending(self, expected: &Digest, size: Option<u64>) -> Result<Digest, Error> {
+        self.check_and_place(expected, size, Durability::Later)
+    }
+
+    fn check_and_place(
+        mut self,
+        expected: &Digest,
+        size: Option<u64>,
+        durability: Durability,
+    ) -> Result<Digest, Error> {
         if let Some(size) = size.or(self.expected)
             && size != self.offset
         {
@@ -105,7 +132,7 @@ impl Ingest {
                 expected: *expected,
             });
         }
-        self.place(&actual)?;
+        self.place(&actual, durability)?;
         Ok(actual)
     }
 
@@ -115,7 +142,7 @@ impl Ingest {
     /// When the file system refuses.
     pub fn commit_any(mut self) -> Result<(Digest, u64), Error> {
         let digest = std::mem::take(&mut self.hasher).finish();
-        self.place(&digest)?;
+        self.place(&digest, Durability::Now)?;
         Ok((digest, self.offset))
     }
 
@@ -128,17 +155,25 @@ impl Ingest {
         &self.path
     }
 
-    fn place(&mut self, digest: &Digest) -> Result<(), Error> {
+    fn place(&mut self, digest: &Digest, durability: Durability) -> Result<(), Error> {
         self.end = End::Remove;
         if self.store.contains(digest) {
             return Ok(());
         }
         let failed = |step| move |e| (step, e);
         let target = self.store.path(digest);
-        self.file
-            .set_permissions(Permissions::from_mode(0o444))
-            .map_err(failed("set mode of"))
-            .and_then(|()| self.file.sync_data().map_err(failed("flush")))
+        let (mode, flushed) = match durability {
+            Durability::Now => (FLUSHED, self.file.sync_data()),
+            Durability::Later => (PENDING, Ok(())),
+        };
+        flushed
+            .map_err(failed("flush"))
+            .and_then(|()| {
+                let permissions = Permissions::from_mode(mode);
+                self.file
+                    .set_permissions(permissions)
+                    .map_err(failed("set mode of"))
+            })
             .and_then(|()| fs::rename(&self.path, &target).map_err(failed("commit")))
             .map_err(|(step, e)| Error::file(step, &self.path, e))?;
         self.end = End::Placed;

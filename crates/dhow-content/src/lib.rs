@@ -25,11 +25,13 @@
 //!
 //! # On disk
 //!
-//! `blobs/sha256/<hex>`: the blobs, mode 0444. `ingest/<hex of the key's sha256>`: partials, locked with `flock` while
+//! `blobs/sha256/<hex>`: the blobs, mode 0444; those not yet known to be on the disk 0644. `boot`: the boot during which
+//! the store was opened last. `ingest/<hex of the key's sha256>`: partials, locked with `flock` while
 //! they are written; with a suffix `.N`, partials that can't be resumed and are removed when the store is opened.
 
 mod error;
 mod ingest;
+mod pending;
 mod store;
 
 pub use error::Error;

@@ -14,12 +14,12 @@ use crate::{Error, Ingest};
 /// A directory of blobs; a clone is the same store.
 #[derive(Debug, Clone)]
 pub struct ContentStore {
-    folders: Arc<Folders>,
+    pub(crate) folders: Arc<Folders>,
 }
 
 #[derive(Debug)]
-struct Folders {
-    blobs: PathBuf,
+pub(crate) struct Folders {
+    pub(crate) blobs: PathBuf,
     ingest: PathBuf,
 }
 
@@ -44,6 +44,7 @@ impl ContentStore {
             folders: Arc::new(folders),
         };
         store.sweep(|name, _| name.contains('.'))?;
+        store.check_pending(root)?;
         Ok(store)
     }
 

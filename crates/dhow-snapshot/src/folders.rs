@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -69,10 +69,12 @@ impl Folders {
     }
 
     /// Makes a container's directories, or none; what a crash left in their place goes away.
-    pub(crate) fn make_container(&self, folder: &Path) -> Result<(), Error> {
+    ///
+    /// The upper directory is the root the container sees: it gets owner and mode of `top`, the topmost layer.
+    pub(crate) fn make_container(&self, folder: &Path, top: Option<&Path>) -> Result<(), Error> {
         Self::rename_if_there(folder, &self.fresh("trash"))?;
         let made = Self::make(folder, 0o700)
-            .and_then(|()| Self::make(&folder.join("upper"), 0o755))
+            .and_then(|()| make_upper(&folder.join("upper"), top))
             .and_then(|()| Self::make(&folder.join("work"), 0o700));
         made.inspect_err(|_| {
             // The first error tells more; what is left is removed at the next start.
@@ -137,6 +139,19 @@ impl Folders {
             entry.map(|entry| entry.file_name().to_string_lossy().into_owned())
         };
         entries.map(name).collect::<Result<_, _>>().map_err(failed)
+    }
+}
+
+fn make_upper(path: &Path, top: Option<&Path>) -> Result<(), Error> {
+    let Some(top) = top else {
+        return Folders::make(path, 0o755);
+    };
+    let root = fs::metadata(top).map_err(|e| Error::file("look at", top, e))?;
+    Folders::make(path, root.mode() & 0o7777)?;
+    match (root.uid(), root.gid()) {
+        (0, 0) => Ok(()),
+        (uid, gid) => std::os::unix::fs::chown(path, Some(uid), Some(gid))
+            .map_err(|e| Error::file("set owner of", path, e)),
     }
 }
 

@@ -44,7 +44,8 @@ impl Snapshots {
                 return Err(Error::SnapshotExists(key.to_owned()));
             }
             let lower = self.ancestors(tx, parent)?;
-            self.folders.make_container(&folder)?;
+            let top = lower.first().map(PathBuf::as_path);
+            self.folders.make_container(&folder, top)?;
             tx.put(
                 key,
                 &SnapshotRecord {
