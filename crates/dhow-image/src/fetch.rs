@@ -152,7 +152,9 @@ async fn download(job: &LayerJob, ingest: Ingest) -> Result<(), Error> {
         if ingest.offset() < size {
             return Err(Error::Cancelled("the pull"));
         }
-        ingest.commit(&digest, Some(size)).map_err(Error::from)
+        ingest
+            .commit_pending(&digest, Some(size))
+            .map_err(Error::from)
     });
     let received = receive(job, offset, sender).await;
     let written = writer.await.map_err(|_| Error::Cancelled("the pull"))?;
@@ -194,7 +196,7 @@ fn unpack_feed(store: &Store, mut feed: Feed, layer: &Descriptor) -> Result<Unpa
     let ingest = feed.into_ingest();
     // Wrong bytes are the cause of whatever went wrong with unpacking them.
     if ingest.offset() == layer.size {
-        ingest.commit(&layer.digest, Some(layer.size))?;
+        ingest.commit_pending(&layer.digest, Some(layer.size))?;
     } else if unpacked.is_ok() {
         return Err(Error::Cancelled("the pull"));
     }

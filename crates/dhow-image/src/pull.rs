@@ -113,10 +113,13 @@ impl Store {
         });
     }
 
-    /// Has the new layers written to the disk for good, without anyone waiting for it.
+    /// Has new blobs and layers written to the disk for good, without anyone waiting for it.
     pub(crate) fn flush_later(self: &Arc<Self>) {
         let store = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
+            if let Err(error) = store.content.flush() {
+                tracing::warn!(%error, "blobs can't be flushed");
+            }
             if let Err(error) = store.snapshots.flush() {
                 tracing::warn!(%error, "layers can't be flushed");
             }
