@@ -12,4 +12,4 @@ pub mod units;
 
 pub use cells::{Table, align};
 pub use progress::{Message, Progress};
-pub use raw::{RawMode, is_terminal, restore_all, window_size};
+pub use raw::{RawMode, is_terminal, restore_all, window_size, without_echo};

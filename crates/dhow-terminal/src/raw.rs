@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::termios::{self, OptionalActions, Termios};
+use rustix::termios::{self, LocalModes, OptionalActions, Termios};
 
 /// Terminals in raw mode now, with the settings to give back; shared so that a panic or a signal can restore them.
 static RAW: Mutex<Vec<(u64, OwnedFd, Termios)>> = Mutex::new(Vec::new());
@@ -23,17 +23,29 @@ impl RawMode {
     /// # Errors
     /// If `fd` is no terminal, or its settings cannot be changed.
     pub fn enter(fd: BorrowedFd<'_>) -> std::io::Result<Self> {
+        Self::change(fd, Termios::make_raw)
+    }
+
+    fn change(fd: BorrowedFd<'_>, change: impl FnOnce(&mut Termios)) -> std::io::Result<Self> {
         let original = termios::tcgetattr(fd)?;
-        let mut raw = original.clone();
-        raw.make_raw();
+        let mut changed = original.clone();
+        change(&mut changed);
         let duplicate = fd.try_clone_to_owned()?;
-        termios::tcsetattr(fd, OptionalActions::Now, &raw)?;
+        termios::tcsetattr(fd, OptionalActions::Now, &changed)?;
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         if let Ok(mut raw) = RAW.lock() {
             raw.push((id, duplicate, original));
         }
         Ok(Self(id))
     }
+}
+
+/// A terminal that does not show what is typed until the guard is dropped; for passwords.
+///
+/// # Errors
+/// If `fd` is no terminal, or its settings cannot be changed.
+pub fn without_echo(fd: BorrowedFd<'_>) -> std::io::Result<RawMode> {
+    RawMode::change(fd, |settings| settings.local_modes.remove(LocalModes::ECHO))
 }
 
 impl Drop for RawMode {
@@ -77,7 +89,6 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-    use rustix::termios::LocalModes;
 
     fn terminal() -> (OwnedFd, std::fs::File) {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();

@@ -134,7 +134,7 @@ impl<'a> State<'a> {
         let pipeline = &branch.pipeline;
         let value = self.commands(pipeline, dot)?;
         let pairs: Vec<(Value, Value)> = match &value {
-            Value::Absent | Value::Null | Value::Nil => Vec::new(),
+            Value::Absent | Value::Null | Value::Nil | Value::Zero(_) => Vec::new(),
             Value::List(items) => (0_i128..).map(Value::Int).zip(items.iter().cloned()).collect(),
             Value::Map(entries) => {
                 entries.iter().map(|(key, value)| (key.as_str().into(), value.clone())).collect()
@@ -331,7 +331,7 @@ impl<'a> State<'a> {
             Value::Absent if self.template.strict => {
                 return fail(&format!("nil data; no entry for key {name:?}"));
             }
-            Value::Absent => Some(Value::Absent),
+            Value::Absent | Value::Zero("map[]") => Some(Value::Absent),
             Value::Null | Value::Nil => {
                 return fail(&format!("nil pointer evaluating interface {{}}.{name}"));
             }

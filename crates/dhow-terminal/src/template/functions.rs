@@ -110,6 +110,7 @@ fn length(args: &[Value]) -> Outcome {
         Value::Text(text) => text.len(),
         Value::List(items) => items.len(),
         Value::Map(entries) => entries.len(),
+        Value::Zero(_) => 0,
         Value::Absent | Value::Null | Value::Nil => {
             return Err(Failure::Call("len of nil pointer".to_owned()));
         }
@@ -146,6 +147,8 @@ fn index(args: &[Value]) -> Outcome {
                 Value::Text(name) => record.field(name).unwrap_or_default(),
                 _ => return Err(Failure::Call(format!("can't index item of type {}", record.type_name()))),
             },
+            Value::Zero("map[]") => Value::Absent,
+            Value::Zero(_) => return Err(out_of_range(whole(key)?)),
             Value::Absent | Value::Null | Value::Nil => {
                 return Err(Failure::Call("index of untyped nil".to_owned()));
             }
@@ -247,8 +250,8 @@ fn equal(args: &[Value]) -> Outcome {
 }
 
 fn same(left: &Value, right: &Value) -> Result<bool, Failure> {
-    use Value::{Absent, Bool, Float, Int, List, Map, Nil, Null, Record, Text};
-    let nil = |value: &Value| matches!(value, Absent | Null | Nil);
+    use Value::{Absent, Bool, Float, Int, List, Map, Nil, Null, Record, Text, Zero};
+    let nil = |value: &Value| matches!(value, Absent | Null | Nil | Zero(_));
     match (left, right) {
         (Bool(a), Bool(b)) => Ok(a == b),
         (Int(a), Int(b)) => Ok(a == b),
@@ -292,7 +295,7 @@ fn join(args: &[Value]) -> Outcome {
     let parts: Vec<String> = match &args[0] {
         Value::List(items) => items.iter().map(ToString::to_string).collect(),
         Value::Map(entries) => entries.values().map(ToString::to_string).collect(),
-        Value::Null | Value::Nil | Value::Absent => Vec::new(),
+        Value::Null | Value::Nil | Value::Absent | Value::Zero(_) => Vec::new(),
         other => {
             let message = format!("expected slice, got {}", other.type_name());
             return Err(Failure::Call(message));

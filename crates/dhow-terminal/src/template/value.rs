@@ -19,6 +19,8 @@ pub enum Value {
     Null,
     /// A nil pointer in typed data. Prints `<nil>`.
     Nil,
+    /// A nil slice or map in typed data, and how it prints: `[]` or `map[]`.
+    Zero(&'static str),
     /// A boolean.
     Bool(bool),
     /// Any integer.
@@ -56,7 +58,7 @@ impl Value {
     #[must_use]
     pub fn truth(&self) -> bool {
         match self {
-            Self::Absent | Self::Null | Self::Nil => false,
+            Self::Absent | Self::Null | Self::Nil | Self::Zero(_) => false,
             Self::Bool(value) => *value,
             Self::Int(value) => *value != 0,
             Self::Float(value) => *value != 0.0,
@@ -72,6 +74,8 @@ impl Value {
     pub fn type_name(&self) -> String {
         match self {
             Self::Absent | Self::Null | Self::Nil => "interface {}",
+            Self::Zero("[]") => "[]interface {}",
+            Self::Zero(_) => "map[string]interface {}",
             Self::Bool(_) => "bool",
             Self::Int(_) => "int",
             Self::Float(_) => "float64",
@@ -90,6 +94,7 @@ impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Absent | Self::Null | Self::Nil => f.write_str("<nil>"),
+            Self::Zero(text) => f.write_str(text),
             Self::Bool(value) => write!(f, "{value}"),
             Self::Int(value) => write!(f, "{value}"),
             Self::Float(value) => f.write_str(&float_text(*value)),
@@ -138,7 +143,9 @@ fn float_text(value: f64) -> String {
 #[must_use]
 pub fn json_text(value: &Value) -> String {
     match value {
-        Value::Absent | Value::Null | Value::Nil | Value::Function(_) => "null".to_owned(),
+        Value::Absent | Value::Null | Value::Nil | Value::Zero(_) | Value::Function(_) => {
+            "null".to_owned()
+        }
         Value::Bool(_) | Value::Int(_) | Value::Float(_) => value.to_string(),
         Value::Text(text) => serde_json::Value::from(&**text).to_string(),
         Value::List(items) => {

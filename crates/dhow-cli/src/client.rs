@@ -1,0 +1,287 @@
+//! The engine's client: HTTP over a unix socket, TCP, TLS or `ssh`.
+//!
+//! A [`Client`] holds the address, the API version both sides know (agreed upon by the first request's `_ping`)
+//! and one idle connection. [`Request`]s are built fluently and sent by [`Client::send`] (any answer),
+//! [`Client::json`] (a document) or [`Client::hijack`] (a raw stream in both directions).
+
+pub(crate) mod connect;
+pub(crate) mod frames;
+pub(crate) mod request;
+mod tls;
+
+
+use std::cell::RefCell;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::client::conn::http1::SendRequest;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use tokio::sync::OnceCell;
+
+use crate::config::context::{self, Target};
+use crate::config::{Config, Globals, variable};
+use crate::error::{Error, Result};
+use connect::Endpoint;
+pub(crate) use request::{Body, Request};
+
+/// The newest API version this client speaks.
+pub(crate) const MAX_VERSION: &str = dhow_api::API_VERSION;
+/// What an engine speaks that does not say.
+const OLD_VERSION: &str = "1.24";
+
+/// The engine, as seen from here.
+pub(crate) struct Client {
+    target: Target,
+    endpoint: Endpoint,
+    autostart: bool,
+    headers: Vec<(String, String)>,
+    idle: RefCell<Option<SendRequest<Body>>>,
+    version: OnceCell<String>,
+    server_os: RefCell<String>,
+}
+
+/// An answer whose body has not been read.
+pub(crate) struct Response {
+    pub(crate) headers: http::HeaderMap,
+    pub(crate) body: Incoming,
+}
+
+impl Client {
+    pub(crate) fn new(globals: &Globals, config: &Config) -> Result<Self> {
+        let target = context::target(globals, config)?;
+        let endpoint = Endpoint::parse(&target)?;
+        let headers = config.object("HttpHeaders").into_iter().flatten();
+        let headers = headers
+            .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+            .collect();
+        let version = variable("DOCKER_API_VERSION")
+            .map(|version| version.trim_start_matches('v').to_owned());
+        Ok(Self {
+            autostart: globals.autostart && target.default,
+            target,
+            endpoint,
+            headers,
+            idle: RefCell::new(None),
+            version: OnceCell::new_with(version),
+            server_os: RefCell::new("linux".to_owned()),
+        })
+    }
+
+    /// The engine's address as errors name it.
+    pub(crate) fn host(&self) -> &str {
+        &self.target.host
+    }
+
+    /// The API version both sides know.
+    pub(crate) async fn version(&self) -> Result<&str> {
+        let negotiated = self.version.get_or_try_init(async || {
+            let (sender, response) = self.attempt(Request::head("/_ping"), "").await?;
+            if let Some(os) = response.headers().get("Ostype").and_then(|os| os.to_str().ok()) {
+                os.clone_into(&mut self.server_os.borrow_mut());
+            }
+            let theirs = response.headers().get("Api-Version").and_then(|v| v.to_str().ok());
+            let chosen = older(theirs.unwrap_or(OLD_VERSION), MAX_VERSION).to_owned();
+            // The answer to HEAD has no body: the connection is free again.
+            let _ = response.into_body().collect().await;
+            *self.idle.borrow_mut() = Some(sender);
+            Ok::<_, Error>(chosen)
+        });
+        Ok(negotiated.await?)
+    }
+
+    /// Sends a request; an answer that is an error becomes one here.
+    pub(crate) async fn send(&self, request: Request) -> Result<Response> {
+        let prefix = format!("/v{}", self.version().await?);
+        let response = self.exchange(request, &prefix).await?;
+        if response.status().is_success() {
+            let (parts, body) = response.into_parts();
+            return Ok(Response { headers: parts.headers, body });
+        }
+        Err(failure(response).await)
+    }
+
+    /// Sends a request and decodes the document it is answered with.
+    pub(crate) async fn json<T: DeserializeOwned>(&self, request: Request) -> Result<T> {
+        let bytes = self.bytes(request).await?;
+        serde_json::from_slice(&bytes)
+            .map_err(|error| Error::text(format!("the daemon's answer cannot be read: {error}")))
+    }
+
+    /// Sends a request and reads the whole answer.
+    pub(crate) async fn bytes(&self, request: Request) -> Result<Bytes> {
+        let prefix = format!("/v{}", self.version().await?);
+        let (sender, response) = self.attempt(request, &prefix).await?;
+        if !response.status().is_success() {
+            return Err(failure(response).await);
+        }
+        let bytes = response.into_body().collect().await.map_err(|e| broken(&e))?.to_bytes();
+        *self.idle.borrow_mut() = Some(sender);
+        Ok(bytes)
+    }
+
+    /// Sends a request whose answer has no content of interest.
+    pub(crate) async fn done(&self, request: Request) -> Result<()> {
+        self.bytes(request).await.map(drop)
+    }
+
+    /// Sends a request that turns the connection into a raw stream.
+    pub(crate) async fn hijack(&self, request: Request) -> Result<Hijacked> {
+        let prefix = format!("/v{}", self.version().await?);
+        let request = request.header("Connection", "Upgrade").header("Upgrade", "tcp");
+        let response = self.exchange(request, &prefix).await?;
+        if response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
+            return if response.status().is_success() {
+                Err(Error::text("the daemon did not switch to a raw stream"))
+            } else {
+                Err(failure(response).await)
+            };
+        }
+        let stream = hyper::upgrade::on(response).await.map_err(|error| broken(&error))?;
+        Ok(Hijacked { stream: TokioIo::new(stream) })
+    }
+
+    /// Opens a connection that speaks no HTTP yet (`dial-stdio`).
+    pub(crate) async fn dial(&self) -> Result<connect::Stream> {
+        self.endpoint.connect().await.map_err(|error| self.unreachable(&error, "/"))
+    }
+
+    async fn exchange(&self, request: Request, prefix: &str) -> Result<http::Response<Incoming>> {
+        self.attempt(request, prefix).await.map(|(_, response)| response)
+    }
+
+    async fn attempt(
+        &self,
+        request: Request,
+        prefix: &str,
+    ) -> Result<(SendRequest<Body>, http::Response<Incoming>)> {
+        let path = request.path.clone();
+        let request = request.build(prefix, &self.endpoint.authority(), &self.headers)?;
+        let idle = self.idle.borrow_mut().take();
+        let mut sender = match idle {
+            Some(sender) if !sender.is_closed() => sender,
+            _ => self.open(prefix, &path).await?,
+        };
+        sender.ready().await.map_err(|error| broken(&error))?;
+        let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
+        Ok((sender, response))
+    }
+
+    async fn open(&self, prefix: &str, path: &str) -> Result<SendRequest<Body>> {
+        let stream = match self.endpoint.connect().await {
+            Ok(stream) => stream,
+            Err(error) if self.autostart && crate::autostart::would_help(&error) => {
+                crate::autostart::start().await?;
+                self.endpoint.connect().await.map_err(|error| self.unreachable(&error, path))?
+            }
+            Err(error) => return Err(self.unreachable(&error, &format!("{prefix}{path}"))),
+        };
+        let (sender, connection) = hyper::client::conn::http1::Builder::new()
+            .max_buf_size(1 << 20)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| broken(&error))?;
+        tokio::spawn(connection.with_upgrades());
+        Ok(sender)
+    }
+
+    /// Docker's text for an engine that cannot be reached.
+    fn unreachable(&self, error: &std::io::Error, path: &str) -> Error {
+        let host = self.host().to_owned();
+        let reason = crate::error::go_io(error);
+        match (&self.endpoint, error.kind()) {
+            (Endpoint::Unix(socket), std::io::ErrorKind::PermissionDenied) => {
+                let socket = socket.display().to_string();
+                Error::text(format!(
+                    "permission denied while trying to connect to the Docker daemon socket at {host}: \
+                     Get \"http://{}{path}\": dial unix {socket}: connect: permission denied",
+                    socket.replace('/', "%2F")
+                ))
+            }
+            (Endpoint::Ssh(_), _) => {
+                Error::text(format!("error during connect: {reason}"))
+            }
+            (Endpoint::Unix(_), _)
+            | (_, std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::TimedOut) => {
+                Error::NoDaemon { host }
+            }
+            (_, _) => Error::text(format!(
+                "error during connect: Get \"{}://{}{path}\": {reason}",
+                self.endpoint.scheme(),
+                self.endpoint.authority()
+            )),
+        }
+    }
+}
+
+/// A raw stream to a container.
+pub(crate) struct Hijacked {
+    pub(crate) stream: TokioIo<Upgraded>,
+}
+
+impl Response {
+    /// The next piece of the body; `None` at its end.
+    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            match self.body.frame().await {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(broken(&error)),
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Ok(Some(data));
+                    }
+                }
+            }
+        }
+    }
+
+    /// A header's value, or an empty text.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+}
+
+/// The error an answer carries.
+async fn failure(response: http::Response<Incoming>) -> Error {
+    let status = response.status();
+    let body = response.into_body().collect().await.map(http_body_util::Collected::to_bytes);
+    let body = body.unwrap_or_default();
+    let message = serde_json::from_slice::<dhow_api::ErrorResponse>(&body)
+        .map(|error| error.message)
+        .ok()
+        .filter(|message| !message.is_empty())
+        .unwrap_or_else(|| String::from_utf8_lossy(&body).trim().to_owned());
+    let message = if message.is_empty() {
+        format!(
+            "request returned {status} for API route and version, check if the server supports the requested API version"
+        )
+    } else {
+        message.trim().to_owned()
+    };
+    Error::Daemon { status: status.as_u16(), message }
+}
+
+/// The connection broke in the middle.
+fn broken(error: &hyper::Error) -> Error {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        text = format!("{text}: {inner}");
+        source = inner.source();
+    }
+    if error.is_incomplete_message() {
+        text = "unexpected EOF".to_owned();
+    }
+    Error::text(format!("error during connect: {text}"))
+}
+
+/// The older of two versions `major.minor`.
+fn older<'a>(left: &'a str, right: &'a str) -> &'a str {
+    let key = |version: &str| {
+        let (major, minor) = version.split_once('.').unwrap_or((version, "0"));
+        (major.parse::<u32>().unwrap_or(0), minor.parse::<u32>().unwrap_or(0))
+    };
+    if key(left) <= key(right) { left } else { right }
+}

@@ -1,0 +1,207 @@
+//! The commands, and what several of them share.
+
+mod attach;
+mod commit;
+mod completion;
+mod context;
+mod cp;
+mod create;
+mod diff;
+mod events;
+mod exec;
+mod history;
+mod images;
+mod info;
+mod inspect;
+mod kill;
+mod load;
+mod login;
+mod logs;
+mod messages;
+mod network;
+mod pause;
+mod port;
+mod prune;
+mod ps;
+mod pull;
+mod push;
+mod rename;
+mod restart;
+mod rm;
+mod rmi;
+mod run;
+mod save;
+mod start;
+mod stats;
+mod stop;
+mod system;
+mod tag;
+mod top;
+mod unpause;
+mod update;
+mod version;
+mod volume;
+mod wait;
+
+use dhow_oci::Platform;
+use dhow_terminal::is_terminal;
+use serde_json::json;
+
+use crate::command::{Command, Section};
+use crate::error::{Error, Result};
+use crate::flags::Parsed;
+use crate::session::Session;
+
+/// A command's function in the form its table takes.
+macro_rules! runner {
+    ($function:path) => {
+        |session, flags| Box::pin($function(session, flags))
+    };
+}
+pub(crate) use runner;
+
+/// All commands.
+pub(crate) const ROOT: Command = Command {
+    about: "A self-sufficient runtime for containers",
+    usage: "[OPTIONS] COMMAND",
+    ..Command::group("", "", COMMANDS)
+};
+
+const COMMANDS: &[&Command] = &[
+    &Command { section: Section::Common, ..run::COMMAND },
+    &Command { section: Section::Common, ..exec::COMMAND },
+    &Command { section: Section::Common, ..ps::COMMAND },
+    &Command { section: Section::Common, ..pull::COMMAND },
+    &Command { section: Section::Common, ..push::COMMAND },
+    &images::COMMAND,
+    &login::COMMAND,
+    &login::LOGOUT,
+    &version::COMMAND,
+    &info::COMMAND,
+    &CONTAINER,
+    &context::COMMAND,
+    &IMAGE,
+    &network::COMMAND,
+    &system::COMMAND,
+    &volume::COMMAND,
+    &attach::COMMAND,
+    &commit::COMMAND,
+    &completion::COMMAND,
+    &cp::COMMAND,
+    &create::COMMAND,
+    &diff::COMMAND,
+    &events::COMMAND,
+    &save::EXPORT,
+    &history::COMMAND,
+    &load::IMPORT,
+    &inspect::COMMAND,
+    &kill::COMMAND,
+    &load::COMMAND,
+    &logs::COMMAND,
+    &pause::COMMAND,
+    &port::COMMAND,
+    &rename::COMMAND,
+    &restart::COMMAND,
+    &rm::COMMAND,
+    &rmi::COMMAND,
+    &save::COMMAND,
+    &start::COMMAND,
+    &stats::COMMAND,
+    &stop::COMMAND,
+    &tag::COMMAND,
+    &top::COMMAND,
+    &unpause::COMMAND,
+    &update::COMMAND,
+    &wait::COMMAND,
+];
+
+const CONTAINER: Command = Command::group(
+    "container",
+    "Manage containers",
+    &[
+        &attach::COMMAND,
+        &commit::COMMAND,
+        &cp::COMMAND,
+        &create::COMMAND,
+        &diff::COMMAND,
+        &exec::COMMAND,
+        &save::EXPORT,
+        &inspect::CONTAINER,
+        &kill::COMMAND,
+        &logs::COMMAND,
+        &ps::LS,
+        &pause::COMMAND,
+        &port::COMMAND,
+        &prune::CONTAINER,
+        &rename::COMMAND,
+        &restart::COMMAND,
+        &rm::COMMAND,
+        &run::COMMAND,
+        &start::COMMAND,
+        &stats::COMMAND,
+        &stop::COMMAND,
+        &top::COMMAND,
+        &unpause::COMMAND,
+        &update::COMMAND,
+        &wait::COMMAND,
+    ],
+);
+
+const IMAGE: Command = Command::group(
+    "image",
+    "Manage images",
+    &[
+        &history::COMMAND,
+        &load::IMPORT,
+        &inspect::IMAGE,
+        &load::COMMAND,
+        &images::LS,
+        &prune::IMAGE,
+        &pull::COMMAND,
+        &push::COMMAND,
+        &rmi::RM,
+        &save::COMMAND,
+        &tag::COMMAND,
+    ],
+);
+
+/// Docker's commands that are not here yet, so that whoever types one learns that it is not a slip.
+pub(crate) const MISSING: [&str; 17] = [
+    "build", "builder", "buildx", "checkpoint", "compose", "config", "manifest", "node", "plugin",
+    "scout", "search", "secret", "service", "stack", "swarm", "trust", "model",
+];
+
+/// The states in which a container can be attached to.
+const ATTACHABLE: &[&str] = &["running"];
+
+/// The format given by flag, else that of the settings.
+fn format_or(session: &Session, flags: &Parsed, setting: &str) -> String {
+    match flags.text("format") {
+        "" if !flags.switch("quiet") => {
+            session.config.text(setting).unwrap_or_default().to_owned()
+        }
+        format => format.to_owned(),
+    }
+}
+
+/// A terminal in the container needs one here.
+fn check_tty(stdin: bool, tty: bool) -> Result<()> {
+    if stdin && tty && !is_terminal(std::io::stdin()) {
+        return Err(Error::text("the input device is not a TTY"));
+    }
+    Ok(())
+}
+
+/// A platform in the form of the API: JSON. Nothing for nothing.
+fn platform_json(text: &str) -> Result<String> {
+    if text.is_empty() {
+        return Ok(String::new());
+    }
+    let platform: Platform =
+        text.parse().map_err(|error| Error::text(format!("invalid platform: {error}")))?;
+    let mut value = json!({"architecture": platform.architecture, "os": platform.os});
+    if let Some(variant) = &platform.variant {
+        value["variant"] = json!(variant);
+    }
+    Ok(value.to_string())
+}

@@ -1,0 +1,110 @@
+//! `events`: what happens in the engine, as it happens.
+
+use dhow_terminal::template::Template;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::runner;
+use crate::client::Request;
+use crate::command::Command;
+use crate::error::{Error, Result};
+use crate::flags::{Flag, Kind, Parsed};
+use crate::format::{document, times};
+use crate::options::filters::{self, Filters};
+use crate::options::time::timestamp;
+use crate::session::Session;
+
+pub(crate) const COMMAND: Command = Command {
+    also: "system events, events",
+    flags: &[&[
+    Flag::new("filter", Kind::List, "filter", "Filter output based on conditions provided").short('f').checked(filters::check),
+    Flag::text("format", "Format output using a custom template:\n'json':             Print in JSON format\n'TEMPLATE':         Print output using the given Go template.\nRefer to https://docs.docker.com/go/formatting/ for more information about formatting output with templates"),
+    Flag::text("since", "Show all events created since timestamp"),
+    Flag::text("until", "Stream events until this timestamp"),
+    ]],
+    ..Command::new("events", "Get real time events from the server", "[OPTIONS]", runner!(run))
+};
+
+async fn run(session: &Session, flags: &Parsed) -> Result<()> {
+    let format = match flags.text("format") {
+        "json" => "{{json .}}",
+        format => format,
+    };
+    let template = match format {
+        "" => None,
+        format => Some(Template::parse("", format).map_err(|error| Error::Exit {
+            code: 64,
+            text: format!("Error parsing format: {error}"),
+        })?),
+    };
+    let moment = |flag: &str| {
+        timestamp(flags.text(flag), Timestamp::now())
+            .map_err(|error| Error::text(format!("invalid value for {flag:?}: {error}")))
+    };
+    let (since, until) = (moment("since")?, moment("until")?);
+    let request = Request::get("/events")
+        .filters(&Filters::new(&flags.list("filter")))
+        .query_if(!since.is_empty(), "since", since)
+        .query_if(!until.is_empty(), "until", until);
+    let mut response = session.client()?.send(request).await?;
+    let mut pending = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        pending.extend_from_slice(&chunk);
+        let mut events = serde_json::Deserializer::from_slice(&pending).into_iter::<Value>();
+        while let Some(Ok(event)) = events.next() {
+            let line = match &template {
+                None => line(&event),
+                Some(template) => template
+                    .execute(&document::value(&event))
+                    .map_err(|error| Error::text(error.to_string()))?,
+            };
+            session.println(&line)?;
+        }
+        let read = events.byte_offset();
+        pending.drain(..read);
+    }
+    Ok(())
+}
+
+/// `TIME TYPE ACTION ID (attribute=value, …)`.
+fn line(event: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let nanoseconds = event["timeNano"].as_i64().unwrap_or(0);
+    let time = if nanoseconds != 0 {
+        let fraction = i32::try_from(nanoseconds % 1_000_000_000).unwrap_or(0);
+        times::fixed(nanoseconds / 1_000_000_000, fraction)
+    } else {
+        times::fixed(event["time"].as_i64().unwrap_or(0), 0)
+    };
+    let actor = &event["Actor"];
+    let mut attributes: Vec<String> = actor["Attributes"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| format!("{name}={}", text(value)))
+        .collect();
+    attributes.sort();
+    let mut line =
+        format!("{time} {} {} {}", text(&event["Type"]), text(&event["Action"]), text(&actor["ID"]));
+    if !attributes.is_empty() {
+        line += &format!(" ({})", attributes.join(", "));
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_event_is_one_line() {
+        let event = json!({
+            "Type": "container", "Action": "die", "time": 5, "timeNano": 5_000_000_001_i64,
+            "Actor": {"ID": "abc", "Attributes": {"name": "x", "image": "i"}},
+        });
+        let line = line(&event);
+        assert!(line.ends_with(" container die abc (image=i, name=x)"), "{line}");
+        assert!(line.contains(":05.000000001"), "{line}");
+    }
+}

@@ -1,0 +1,57 @@
+//! `images`, `image ls`: lists images.
+
+use dhow_api::image::ImageSummary;
+
+use super::runner;
+use crate::client::Request;
+use crate::command::{Arguments, Command, Completes, Section};
+use crate::error::{Error, Result};
+use crate::flags::{Flag, Kind, Parsed};
+use crate::format::{self, image};
+use crate::options::filters::{self, Filters};
+use crate::session::Session;
+
+pub(crate) const COMMAND: Command = Command {
+    also: "image ls, image list, images",
+    arguments: Arguments::AtMost(1),
+    completes: Completes::OneImage,
+    flags: &[&[
+    Flag::switch("all", "Show all images (default hides intermediate images)").short('a'),
+    Flag::switch("digests", "Show digests"),
+    Flag::new("filter", Kind::List, "filter", "Filter output based on conditions provided").short('f').checked(filters::check),
+    Flag::text("format", "Format output using a custom template:\n'table':            Print output in table format with column headers (default)\n'table TEMPLATE':   Print output in table format using the given Go template\n'json':             Print in JSON format\n'TEMPLATE':         Print output using the given Go template.\nRefer to https://docs.docker.com/go/formatting/ for more information about formatting output with templates"),
+    Flag::switch("no-trunc", "Don't truncate output"),
+    Flag::switch("quiet", "Only show image IDs").short('q'),
+    Flag::switch("tree", "List multi-platform images as a tree (EXPERIMENTAL)"),
+    ]],
+    section: Section::Common,
+    ..Command::new("images", "List images", "[OPTIONS] [REPOSITORY[:TAG]]", runner!(run))
+};
+
+pub(crate) const LS: Command =
+    Command { name: "ls", aliases: &["list"], section: Section::Other, ..COMMAND };
+
+async fn run(session: &Session, flags: &Parsed) -> Result<()> {
+    if flags.switch("tree") {
+        return Err(Error::text("--tree is not implemented"));
+    }
+    let mut filters = Filters::new(&flags.list("filter"));
+    if let Some(reference) = flags.arguments.first() {
+        filters.add("reference", reference);
+    }
+    let request = Request::get("/images/json")
+        .query_if(flags.switch("all"), "all", "1")
+        .filters(&filters);
+    let images: Vec<ImageSummary> = session.client()?.json(request).await?;
+    let format = super::format_or(session, flags, "imagesFormat");
+    let digests = flags.switch("digests");
+    let truncate = !flags.switch("no-trunc");
+    let with_digests = digests || format.contains(".Digest");
+    let mut rows = Vec::new();
+    let quiet = flags.switch("quiet");
+    for image in &images {
+        let names = image::names(image, with_digests);
+        rows.extend(names.iter().map(|name| image::row(image, name, truncate)));
+    }
+    session.print(&format::render(&image::layout(digests), &format, quiet, &rows)?)
+}

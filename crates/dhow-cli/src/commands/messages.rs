@@ -1,0 +1,81 @@
+//! Streams of progress messages: shown as they come, their error is the outcome.
+
+use std::io;
+
+use dhow_terminal::{Message, Progress, is_terminal, window_size};
+
+use crate::attach::failed;
+use crate::client::Response;
+use crate::error::{Error, Result};
+
+/// Where progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Show {
+    Stdout,
+    Stderr,
+    Nothing,
+}
+
+/// Shows all messages of an answer.
+pub(crate) async fn show(response: Response, show: Show) -> Result<()> {
+    each(response, show, |_| Ok(())).await
+}
+
+/// Shows all messages and gives those that carry data to `aux`.
+pub(crate) async fn each(
+    mut response: Response,
+    show: Show,
+    mut aux: impl FnMut(&serde_json::Value) -> Result<()>,
+) -> Result<()> {
+    let (out, columns): (Box<dyn io::Write>, _) = match show {
+        Show::Stdout => (Box::new(io::stdout()), columns(io::stdout())),
+        Show::Stderr => (Box::new(io::stderr()), columns(io::stderr())),
+        Show::Nothing => (Box::new(io::sink()), None),
+    };
+    let mut progress = Progress::new(out, columns);
+    let mut pending = Vec::new();
+    loop {
+        let chunk = response.chunk().await?;
+        let end = chunk.is_none();
+        pending.extend_from_slice(&chunk.unwrap_or_default());
+        let mut messages = serde_json::Deserializer::from_slice(&pending).into_iter::<Message>();
+        loop {
+            match messages.next() {
+                None => break,
+                Some(Ok(message)) => {
+                    outcome(&message)?;
+                    if let Some(data) = &message.aux {
+                        aux(data)?;
+                    }
+                    progress.show(&message).map_err(|error| failed(&error))?;
+                }
+                Some(Err(error)) if error.is_eof() && !end => break,
+                Some(Err(error)) if error.is_eof() => return Err(Error::text("unexpected EOF")),
+                Some(Err(error)) => {
+                    return Err(Error::text(format!("the daemon's answer cannot be read: {error}")));
+                }
+            }
+        }
+        let read = messages.byte_offset();
+        pending.drain(..read);
+        if end {
+            return Ok(());
+        }
+    }
+}
+
+fn outcome(message: &Message) -> Result<()> {
+    match (&message.failure, &message.error) {
+        (Some(failure), _) if failure.code == 401 => Err(Error::text(format!(
+            "authentication is required: {}",
+            failure.message
+        ))),
+        (Some(failure), _) => Err(Error::text(&*failure.message)),
+        (None, Some(error)) => Err(Error::text(&**error)),
+        (None, None) => Ok(()),
+    }
+}
+
+fn columns(out: impl std::os::fd::AsFd) -> Option<u16> {
+    is_terminal(&out).then(|| window_size(&out).map_or(80, |(_, columns)| columns))
+}

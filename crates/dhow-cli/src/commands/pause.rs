@@ -1,0 +1,31 @@
+//! `pause`: freezes containers.
+
+use super::runner;
+use crate::client::Request;
+use crate::client::request::escape;
+use crate::command::{Arguments, Command, Completes};
+use crate::error::Result;
+use crate::flags::Parsed;
+use crate::session::Session;
+
+pub(crate) const COMMAND: Command = Command {
+    also: "container pause, pause",
+    arguments: Arguments::AtLeast(1),
+    completes: Completes::Containers(&["running"]),
+    ..Command::new(
+        "pause",
+        "Pause all processes within one or more containers",
+        "CONTAINER [CONTAINER...]",
+        runner!(run),
+    )
+};
+
+async fn run(session: &Session, flags: &Parsed) -> Result<()> {
+    let client = session.client()?;
+    session
+        .each(&flags.arguments, async |name| {
+            client.done(Request::post(format!("/containers/{}/pause", escape(name)))).await?;
+            Ok(name.to_owned())
+        })
+        .await
+}

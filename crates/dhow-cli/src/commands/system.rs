@@ -1,0 +1,204 @@
+//! `system`: disk usage, and the raw stream `ssh://` addresses need.
+
+use dhow_api::container::ContainerSummary;
+use dhow_api::disk_usage::DiskUsage;
+use dhow_api::image::ImageSummary;
+use dhow_terminal::units::human_size;
+use tokio::io::{AsyncWriteExt, copy};
+
+use super::{events, info, prune, runner, volume};
+use crate::client::Request;
+use crate::command::{Command, Section};
+use crate::error::Result;
+use crate::flags::{Flag, Parsed};
+use crate::format::{self, Layout, Row, container, image};
+use crate::session::Session;
+
+pub(crate) const COMMAND: Command = Command::group(
+    "system",
+    "Manage Docker",
+    &[
+        &DF,
+        &DIAL,
+        &Command { section: Section::Other, ..events::COMMAND },
+        &Command { section: Section::Other, ..info::COMMAND },
+        &prune::SYSTEM,
+    ],
+);
+
+const DF: Command = Command {
+    flags: &[&[
+    Flag::text("format", "Format output using a custom template:\n'table':            Print output in table format with column headers (default)\n'table TEMPLATE':   Print output in table format using the given Go template\n'json':             Print in JSON format\n'TEMPLATE':         Print output using the given Go template.\nRefer to https://docs.docker.com/go/formatting/ for more information about formatting output with templates"),
+    Flag::switch("verbose", "Show detailed information on space usage").short('v'),
+    ]],
+    ..Command::new("df", "Show docker disk usage", "[OPTIONS]", runner!(df))
+};
+
+const DIAL: Command = Command {
+    section: Section::Hidden,
+    ..Command::new(
+        "dial-stdio",
+        "Proxy the stdio stream to the daemon connection. Should not be invoked manually.",
+        "",
+        runner!(dial),
+    )
+};
+
+const TYPE: &str = "*formatter.diskUsageContext";
+
+async fn df(session: &Session, flags: &Parsed) -> Result<()> {
+    let usage: DiskUsage = session.client()?.json(Request::get("/system/df")).await?;
+    if flags.switch("verbose") {
+        return verbose(session, &usage);
+    }
+    let layout = Layout {
+        headers: &[
+            ("Type", "TYPE"),
+            ("TotalCount", "TOTAL"),
+            ("Active", "ACTIVE"),
+            ("Size", "SIZE"),
+            ("Reclaimable", "RECLAIMABLE"),
+        ],
+        table: "{{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}".to_owned(),
+        quiet: "{{.Type}}",
+        raw: None,
+    };
+    let rows = [images_row(&usage), containers_row(&usage), volumes_row(&usage), cache_row(&usage)];
+    session.print(&format::render(&layout, flags.text("format"), false, &rows)?)
+}
+
+#[allow(clippy::cast_precision_loss, reason = "four digits are shown")]
+fn bytes(size: i64) -> String {
+    human_size(size as f64)
+}
+
+fn summary(kind: &str, (total, active): (usize, usize), size: i64, reclaimable: String) -> Row {
+    Row::new(
+        TYPE,
+        vec![
+            ("Type", kind.into()),
+            ("TotalCount", total.to_string().into()),
+            ("Active", active.to_string().into()),
+            ("Size", bytes(size).into()),
+            ("Reclaimable", reclaimable.into()),
+        ],
+    )
+}
+
+/// `12MB (34%)`; the part is left out where there is nothing to take a part of.
+fn part(reclaimable: i64, size: i64) -> String {
+    if size > 0 {
+        format!("{} ({}%)", bytes(reclaimable), i128::from(reclaimable) * 100 / i128::from(size))
+    } else {
+        bytes(reclaimable)
+    }
+}
+
+fn images_row(usage: &DiskUsage) -> Row {
+    let images = usage.images.as_deref().unwrap_or_default();
+    let active = images.iter().filter(|image| image.containers > 0);
+    let used: i64 = active
+        .clone()
+        .filter(|image| image.size >= 0 && image.shared_size >= 0)
+        .map(|image| image.size - image.shared_size)
+        .sum();
+    let total = usage.layers_size;
+    summary("Images", (images.len(), active.count()), total, part(total - used, total))
+}
+
+fn is_active(container: &ContainerSummary) -> bool {
+    ["running", "paused", "restarting"].contains(&container.state.as_str())
+}
+
+fn containers_row(usage: &DiskUsage) -> Row {
+    let containers = usage.containers.as_deref().unwrap_or_default();
+    let total = containers.iter().map(|container| container.size_rw).sum();
+    let idle = containers.iter().filter(|c| !is_active(c)).map(|c| c.size_rw).sum();
+    let active = containers.iter().filter(|container| is_active(container)).count();
+    summary("Containers", (containers.len(), active), total, part(idle, total))
+}
+
+fn volumes_row(usage: &DiskUsage) -> Row {
+    let volumes = usage.volumes.as_deref().unwrap_or_default();
+    let known = || volumes.iter().filter_map(|volume| volume.usage_data.as_ref());
+    let sized = || known().filter(|usage| usage.size >= 0);
+    let total = sized().map(|usage| usage.size).sum();
+    let idle = sized().filter(|usage| usage.ref_count == 0).map(|usage| usage.size).sum();
+    let active = known().filter(|usage| usage.ref_count > 0).count();
+    summary("Local Volumes", (volumes.len(), active), total, part(idle, total))
+}
+
+fn cache_row(usage: &DiskUsage) -> Row {
+    let cache = usage.build_cache.as_deref().unwrap_or_default();
+    let size = |record: &&serde_json::Value| record["Size"].as_i64().unwrap_or(0);
+    let is = |record: &&serde_json::Value, key: &str| record[key] == true;
+    let owned = || cache.iter().filter(|record| !is(record, "Shared"));
+    let total = owned().map(|record| size(&record)).sum();
+    let idle = owned().filter(|record| !is(record, "InUse")).map(|record| size(&record)).sum();
+    let active = cache.iter().filter(|record| is(record, "InUse")).count();
+    summary("Build Cache", (cache.len(), active), total, bytes(idle))
+}
+
+fn verbose(session: &Session, usage: &DiskUsage) -> Result<()> {
+    let mut text = String::from("Images space usage:\n\n");
+    let mut layout = image::layout(false);
+    layout.table += "\t{{.SharedSize}}\t{{.UniqueSize}}\t{{.Containers}}";
+    let images = usage.images.iter().flatten();
+    let named = |image: &ImageSummary| {
+        let names = image::names(image, false);
+        names.iter().map(|name| image::row(image, name, true)).collect::<Vec<_>>()
+    };
+    let rows: Vec<Row> = images.flat_map(named).collect();
+    text += &format::render(&layout, "", false, &rows)?;
+    text += "\nContainers space usage:\n\n";
+    let mut layout = container::layout(false);
+    layout.table = "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.LocalVolumes}}\t{{.Size}}\t{{.RunningFor}}\t{{.Status}}\t{{.Names}}".to_owned();
+    let rows: Vec<Row> = usage
+        .containers
+        .iter()
+        .flatten()
+        .map(|container| {
+            container::row(&ContainerSummary { size_root_fs: 0, ..container.clone() }, true)
+        })
+        .collect();
+    text += &format::render(&layout, "", false, &rows)?;
+    text += "\nLocal Volumes space usage:\n\n";
+    let layout = volume::layout("{{.Name}}\t{{.Links}}\t{{.Size}}");
+    let rows: Vec<Row> = usage.volumes.iter().flatten().cloned().map(volume::row).collect();
+    text += &format::render(&layout, "", false, &rows)?;
+    let cache = usage.build_cache.as_deref().unwrap_or_default();
+    let size = cache.iter().map(|record| record["Size"].as_i64().unwrap_or(0)).sum();
+    text += &format!("\nBuild cache usage: {}\n\n", bytes(size));
+    let headers =
+        ["CACHE ID", "CACHE TYPE", "SIZE", "CREATED", "LAST USED", "USAGE", "SHARED"];
+    text += &dhow_terminal::Table::new(headers).to_string();
+    session.print(&text)
+}
+
+/// Joins the standard streams to a connection, until either side ends.
+async fn dial(session: &Session, _flags: &Parsed) -> Result<()> {
+    let stream = session.client()?.dial().await?;
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let mut input = crate::attach::input::chunks(std::io::stdin());
+    let send = async {
+        while let Some(Ok(chunk)) = input.recv().await {
+            writer.write_all(&chunk).await?;
+            writer.flush().await?;
+        }
+        writer.shutdown().await
+    };
+    let mut out = tokio::io::stdout();
+    let receive = async {
+        copy(&mut reader, &mut out).await?;
+        out.flush().await
+    };
+    tokio::pin!(send, receive);
+    let outcome = tokio::select! {
+        outcome = &mut receive => outcome,
+        sent = &mut send => match sent {
+            Ok(()) => receive.await,
+            Err(error) => Err(error),
+        },
+    };
+    Ok(outcome?)
+}

@@ -1,0 +1,115 @@
+//! Contexts: named engines under `<config>/contexts/meta/*/meta.json`.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::{Config, Globals, TlsFiles, variable};
+use crate::error::{Error, Result};
+
+/// The address used where nobody names another one.
+pub(crate) const DEFAULT_HOST: &str = "unix:///run/dhow/dhow.sock";
+
+/// An engine's address and how it was chosen.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    pub(crate) host: String,
+    pub(crate) tls: Option<TlsFiles>,
+    /// Nobody chose it, so that an engine may be started there.
+    pub(crate) default: bool,
+}
+
+/// A context as its file describes it.
+#[derive(Debug, Clone)]
+pub(crate) struct Context {
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) host: String,
+    skip_verify: bool,
+    tls: PathBuf,
+    /// The file's own JSON.
+    pub(crate) document: Value,
+}
+
+/// The name of the context in use, as Docker decides: a named host goes before the environment's and the file's.
+pub(crate) fn current(globals: &Globals, config: &Config) -> String {
+    if let Some(name) = &globals.context {
+        return name.clone();
+    }
+    let host = globals.host.is_some()
+        || variable("DHOW_HOST").is_some()
+        || variable("DOCKER_HOST").is_some();
+    if host {
+        return "default".to_owned();
+    }
+    variable("DOCKER_CONTEXT")
+        .or_else(|| config.text("currentContext").map(str::to_owned))
+        .unwrap_or_else(|| "default".to_owned())
+}
+
+/// The engine to talk to.
+pub(crate) fn target(globals: &Globals, config: &Config) -> Result<Target> {
+    let name = current(globals, config);
+    if name != "default" {
+        let context = find(config, &name)?;
+        let tls = context.tls_files();
+        return Ok(Target { host: context.host, tls, default: false });
+    }
+    let named = globals
+        .host
+        .clone()
+        .or_else(|| variable("DHOW_HOST"))
+        .or_else(|| variable("DOCKER_HOST"));
+    Ok(Target {
+        default: named.is_none(),
+        host: named.unwrap_or_else(|| DEFAULT_HOST.to_owned()),
+        tls: globals.tls.clone(),
+    })
+}
+
+/// The context called `name`.
+pub(crate) fn find(config: &Config, name: &str) -> Result<Context> {
+    all(config).into_iter().find(|context| context.name == name).ok_or_else(|| {
+        Error::text(format!(
+            "unable to resolve docker endpoint: context {name:?}: context not found: no such context in {}",
+            config.folder.join("contexts/meta").display()
+        ))
+    })
+}
+
+/// Every context there is, by name, without the default one.
+pub(crate) fn all(config: &Config) -> Vec<Context> {
+    let contexts = config.folder.join("contexts");
+    let entries = std::fs::read_dir(contexts.join("meta")).into_iter().flatten().flatten();
+    let mut found: Vec<Context> = entries
+        .filter_map(|entry| {
+            let bytes = std::fs::read(entry.path().join("meta.json")).ok()?;
+            let document: Value = serde_json::from_slice(&bytes).ok()?;
+            let text = |pointer: &str| {
+                document.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+            };
+            Some(Context {
+                name: text("/Name"),
+                description: text("/Metadata/Description"),
+                host: text("/Endpoints/docker/Host"),
+                skip_verify: document.pointer("/Endpoints/docker/SkipTLSVerify")
+                    == Some(&Value::Bool(true)),
+                tls: contexts.join("tls").join(entry.file_name()).join("docker"),
+                document,
+            })
+        })
+        .collect();
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    found
+}
+
+impl Context {
+    fn tls_files(&self) -> Option<TlsFiles> {
+        self.tls.is_dir().then(|| TlsFiles {
+            ca: self.tls.join("ca.pem"),
+            cert: self.tls.join("cert.pem"),
+            key: self.tls.join("key.pem"),
+            verify: !self.skip_verify,
+        })
+    }
+}

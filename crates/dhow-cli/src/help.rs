@@ -1,0 +1,111 @@
+//! The text of `--help`, laid out as Docker's.
+
+use crate::command::{Action, Command, Section};
+use crate::flags::Flag;
+
+/// Help for the command at `path` (`docker container ls`), for a window of `columns`.
+pub(crate) fn command(command: &Command, path: &str, columns: usize) -> String {
+    let program = path.split(' ').next().unwrap_or(path);
+    let mut text = format!("Usage:  {}\n\n{}\n", command.usage_of(path), command.about);
+    if !command.also.is_empty() {
+        let also: Vec<String> =
+            command.also.split(", ").map(|line| format!("{program} {line}")).collect();
+        text += &format!("\nAliases:\n  {}\n", also.join(", "));
+    }
+    let flags: Vec<Flag> = command.flags.iter().flat_map(|table| table.iter().copied()).collect();
+    if flags.iter().any(|flag| !flag.hidden) {
+        text += &format!("\nOptions:\n{}", options(&flags, columns));
+    }
+    if let Action::Group(commands) = command.action {
+        text += &section("Commands", commands, Section::Other);
+        text += &format!("\nRun '{path} COMMAND --help' for more information on a command.\n");
+    }
+    text
+}
+
+/// Help for the whole program.
+pub(crate) fn root(root: &Command, program: &str, globals: &[Flag], columns: usize) -> String {
+    let Action::Group(commands) = root.action else { return String::new() };
+    let mut text = format!("Usage:  {program} [OPTIONS] COMMAND\n\n{}\n", root.about);
+    text += &section("Common Commands", commands, Section::Common);
+    text += &section("Management Commands", commands, Section::Management);
+    text += &section("Commands", commands, Section::Other);
+    text += &format!("\nGlobal Options:\n{}", options(globals, columns));
+    text += &format!("\nRun '{program} COMMAND --help' for more information on a command.\n");
+    text
+}
+
+fn section(title: &str, commands: &[&Command], section: Section) -> String {
+    let listed: Vec<_> = commands.iter().filter(|command| command.section == section).collect();
+    if listed.is_empty() {
+        return String::new();
+    }
+    let all = commands.iter().filter(|command| command.section != Section::Hidden);
+    let width = all.map(|command| command.name.len()).max().unwrap_or(0).max(11);
+    let mut text = format!("\n{title}:\n");
+    for command in listed {
+        text += &format!("  {:width$} {}\n", command.name, command.about);
+    }
+    text
+}
+
+/// The table of flags, wrapped as `pflag` wraps it.
+fn options(flags: &[Flag], columns: usize) -> String {
+    let mut flags: Vec<&Flag> = flags.iter().filter(|flag| !flag.hidden).collect();
+    flags.sort_by_key(|flag| flag.name);
+    let left: Vec<String> = flags
+        .iter()
+        .map(|flag| {
+            let short = flag.short.map_or("    ".to_owned(), |short| format!("-{short}, "));
+            let space = if flag.value.is_empty() { "" } else { " " };
+            format!("  {short}--{}{space}{}", flag.name, flag.value)
+        })
+        .collect();
+    let widest = left.iter().map(String::len).max().unwrap_or(0);
+    let mut text = String::new();
+    for (left, flag) in left.iter().zip(&flags) {
+        let usage = wrap(widest + 3, columns - 1, flag.usage);
+        text += &format!("{left:widest$}   {usage}\n");
+    }
+    text
+}
+
+/// Columns by which a last word may overrun the line rather than stand alone on the next.
+const SLOP: usize = 5;
+
+fn wrap(indent: usize, columns: usize, text: &str) -> String {
+    let mut indent = indent;
+    let mut room = columns.saturating_sub(indent);
+    let mut out = String::new();
+    if room < 24 {
+        // Too narrow beside the flags: as a block on the next line.
+        indent = 16;
+        room = columns.saturating_sub(indent);
+        out = format!("\n{:indent$}", "");
+    }
+    if room < 24 {
+        return text.replace('\n', &out);
+    }
+    let newline = format!("\n{:indent$}", "");
+    let (line, mut rest) = take_line(text, room - SLOP);
+    out += &line.replace('\n', &newline);
+    while !rest.is_empty() {
+        let (line, after) = take_line(rest, room - SLOP);
+        out += &newline;
+        out += &line.replace('\n', &newline);
+        rest = after;
+    }
+    out
+}
+
+fn take_line(text: &str, width: usize) -> (&str, &str) {
+    if width + SLOP > text.len() {
+        return (text, "");
+    }
+    let head = &text[..width];
+    match (head.rfind([' ', '\t', '\n']), head.rfind('\n')) {
+        (None | Some(0), _) => (text, ""),
+        (Some(space), Some(line)) if line > 0 && line < space => (&text[..line], &text[line + 1..]),
+        (Some(space), _) => (&text[..space], &text[space + 1..]),
+    }
+}

@@ -1,0 +1,73 @@
+//! Reading the values of flags, with Docker's syntax and error texts.
+
+pub(crate) mod container;
+pub(crate) mod devices;
+pub(crate) mod duration;
+pub(crate) mod environment;
+pub(crate) mod filters;
+pub(crate) mod health;
+pub(crate) mod mount;
+pub(crate) mod network;
+pub(crate) mod ports;
+pub(crate) mod resources;
+pub(crate) mod security;
+pub(crate) mod table;
+pub(crate) mod time;
+
+use dhow_api::Map;
+
+/// `a=b` and `c` as a map with an empty value for `c`.
+pub(crate) fn pairs(values: &[String]) -> Map<String> {
+    values
+        .iter()
+        .map(|pair| match pair.split_once('=') {
+            Some((key, value)) => (key.to_owned(), value.to_owned()),
+            None => (pair.clone(), String::new()),
+        })
+        .collect()
+}
+
+/// The fields of one line of comma-separated values; double quotes keep commas together.
+pub(crate) fn csv(line: &str) -> Result<Vec<String>, String> {
+    let mut fields = vec![String::new()];
+    let mut quoted = false;
+    let mut characters = line.chars().peekable();
+    while let Some(c) = characters.next() {
+        let field = fields.last_mut().expect("there is always a field");
+        match c {
+            '"' if quoted && characters.peek() == Some(&'"') => {
+                characters.next();
+                field.push('"');
+            }
+            '"' if quoted => quoted = false,
+            '"' if field.is_empty() => quoted = true,
+            '"' => return Err(r#"parse error on line 1, column 1: bare " in non-quoted-field"#.into()),
+            ',' if !quoted => fields.push(String::new()),
+            c => field.push(c),
+        }
+    }
+    if quoted {
+        return Err(r#"parse error on line 1, column 1: extraneous or missing " in quoted-field"#.into());
+    }
+    if line.is_empty() {
+        return Err("EOF".to_owned());
+    }
+    Ok(fields)
+}
+
+const SIGNALS: [&str; 32] = [
+    "", "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2",
+    "PIPE", "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG",
+    "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
+];
+
+/// A signal's name without `SIG`.
+pub(crate) fn signal_name(number: i32) -> &'static str {
+    usize::try_from(number).ok().and_then(|number| SIGNALS.get(number)).copied().unwrap_or("TERM")
+}
+
+/// The names completion offers for signals.
+pub(crate) fn signal_names() -> impl Iterator<Item = String> {
+    SIGNALS.iter().skip(1).map(|name| format!("SIG{name}"))
+}
+
