@@ -14,8 +14,8 @@
 //!
 //! [`Shim::spawn`] starts the process, which makes the container (*created*: its init waits). Attach clients may
 //! connect now. [`Shim::start`] lets the init go on (*running*). When the init ends, the shim takes what is left in
-//! the container's pipes into the log, records the exit in the state folder, removes the container from the
-//! runtime, tells the subscribers and ends, as soon as the attached clients have taken what they are owed.
+//! the container's pipes into the log, records the exit in the state folder, tells the subscribers, removes the
+//! container from the runtime and ends, as soon as the attached clients have taken what they are owed.
 
 mod client;
 mod config;

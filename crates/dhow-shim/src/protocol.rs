@@ -203,7 +203,8 @@ pub struct TooLong(pub usize);
 pub enum ShimEvent {
     /// The container's init runs (also said first to one who subscribes later).
     Started,
-    /// The container ended; the record is on disk, the runtime has forgotten the container. The last event.
+    /// The container ended and the record is on disk. The last event; when the runtime has forgotten the container
+    /// and every client has what it is owed, the shim ends. A new shim of the same container waits for that by itself.
     Exited(ExitRecord),
     /// An exec ended; the record is on disk and all its output was sent or is on its way.
     ExecExited {

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use jiff::Timestamp;
+use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -85,6 +86,25 @@ pub(crate) fn write_exit(state_dir: &Path, record: &ExitRecord) -> io::Result<()
     std::fs::rename(temporary, state_dir.join(EXIT_FILE))
 }
 
+/// Keeps two shims of one container apart: the second waits until the first has taken its container away.
+#[derive(Debug)]
+pub(crate) struct Lock(File);
+
+impl Lock {
+    /// Waits for the lock of a state folder.
+    pub(crate) fn take(state_dir: &Path) -> io::Result<Self> {
+        let file = File::options().write(true).create(true).truncate(false).open(state_dir.join("lock"))?;
+        flock(&file, FlockOperation::LockExclusive)?;
+        Ok(Self(file))
+    }
+
+    /// Lets the next one go on. The end of the process does that too.
+    pub(crate) fn release(&self) {
+        // Only a descriptor that is not open could fail.
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
 /// Removes the records of the container's last run.
 pub(crate) fn clear(state_dir: &Path) -> io::Result<()> {
     for name in [EXIT_FILE, EXECS_FILE, OLD_EXECS_FILE] {
@@ -125,6 +145,22 @@ mod tests {
         clear(folder.path()).unwrap();
         assert_eq!(exit_record(folder.path()).unwrap(), None);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn the_second_shim_waits_for_the_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Lock::take(folder.path()).unwrap();
+        let path = folder.path().to_path_buf();
+        let (sender, taken) = std::sync::mpsc::channel();
+        let second = std::thread::spawn(move || {
+            let _second = Lock::take(&path).unwrap();
+            sender.send(()).unwrap();
+        });
+        assert!(taken.try_recv().is_err());
+        first.release();
+        taken.recv().unwrap();
+        second.join().unwrap();
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod state;
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
@@ -64,14 +65,15 @@ fn run(args: &[OsString], simulated: Option<Simulated>) -> Result<ExitCode, erro
     // Relative to the folder of the one who calls, which is left afterwards.
     let config = args.config().map(read_config).transpose()?;
     // Before anything can be lost: held descriptors must not reach the container, signals must not end the shim.
-    let _held = args.take_held()?;
+    let held = args.take_held()?;
     let signals = prepare().map_err(error::MainError::Prepare)?;
     if let Some(config) = config {
         let (mut server, _) = Server::create(config, signals, simulated)?;
+        server.held = held;
         return Ok(server.run());
     }
     let control = args.take_control()?;
-    Ok(serve_control(control, signals, simulated).unwrap_or(ExitCode::FAILURE))
+    Ok(serve_control(control, held, signals, simulated).unwrap_or(ExitCode::FAILURE))
 }
 
 /// Makes this process what a shim is: nobody's terminal's, deaf to signals, the parent of orphans.
@@ -111,7 +113,12 @@ fn read_config(path: &Path) -> Result<ShimConfig, error::MainError> {
 /// Makes the container which the client on `control` asks for, and serves.
 ///
 /// An error means that the client is gone; there is nobody to be told.
-fn serve_control(mut control: UnixStream, signals: SignalFd, simulated: Option<Simulated>) -> io::Result<ExitCode> {
+fn serve_control(
+    mut control: UnixStream,
+    held: Vec<OwnedFd>,
+    signals: SignalFd,
+    simulated: Option<Simulated>,
+) -> io::Result<ExitCode> {
     let Request::Hello { min, max } = receive(&mut control)? else { return Err(io::ErrorKind::InvalidData.into()) };
     let (ours, theirs) = ((protocol::OLDEST, protocol::NEWEST), (min, max));
     let version = protocol::negotiate(ours, theirs);
@@ -121,6 +128,7 @@ fn serve_control(mut control: UnixStream, signals: SignalFd, simulated: Option<S
     };
     match Server::create(*config, signals, simulated) {
         Ok((mut server, created)) => {
+            server.held = held;
             // A client that has gone meanwhile changes nothing: the next one finds a created container.
             let _ = send(&mut control, &created);
             control.set_nonblocking(true)?;

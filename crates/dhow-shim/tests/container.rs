@@ -71,6 +71,7 @@ impl Real {
 
 impl Drop for Real {
     fn drop(&mut self) {
+        self.fixture.end();
         // What the container's own group was made in.
         for hierarchy in std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
             let _ = std::fs::remove_dir(hierarchy.path().join(&self.cgroup[1..]));
@@ -95,6 +96,7 @@ async fn a_container_runs_and_leaves_nothing() {
     let (output, exit) = within(real.fixture.run()).await;
     assert_eq!(output.text(), ("to stdout\n", "to stderr\n"));
     assert_eq!((exit.code, exit.signal, exit.oom_killed), (0, None, false));
+    real.fixture.shim_ended().await;
     assert_eq!(mounts(), before);
     let runtime = std::fs::read_dir(&real.fixture.config.runtime_root);
     assert_eq!(runtime.into_iter().flatten().count(), 0);

@@ -14,10 +14,11 @@ fn main() -> ExitCode {
     if args.get(1).is_some_and(|verb| verb == "shim") {
         return dhow_shim::main_with(&args[2..], Some(runtime));
     }
-    if let [_, verb, config] = &args[..] {
-        if verb == "daemon" {
+    match &args[..] {
+        [_, verb, config] if verb == "daemon" => {
             return daemon(std::path::Path::new(config)).unwrap_or(ExitCode::from(94));
         }
+        _ => {}
     }
     let words: Vec<String> = args.iter().skip(1).filter_map(|word| word.to_str().map(String::from)).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();

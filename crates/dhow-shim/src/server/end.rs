@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use dhow_logging::Stream;
 use jiff::Timestamp;
-use rustix::process::{Signal, WaitOptions, WaitStatus, wait};
+use rustix::process::{Signal, WaitOptions, WaitStatus, pidfd_send_signal, wait};
 
 use super::libc_signal;
 use super::process::{Exit, INIT};
@@ -31,25 +31,28 @@ impl Server {
         }
     }
 
-    /// Takes in every child that has ended; orphans of the container may be among them.
+    /// Takes in every child that has ended; orphans of the container may be among them. The init comes last.
     fn reap(&mut self) {
+        let mut init_ended = false;
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
             let pid = pid.as_raw_pid();
             let ended = self.processes.iter_mut().find(|process| process.pid == pid && process.exit.is_none());
             let Some(process) = ended else { continue };
             process.exit = Some(exit_of(status));
             match process.number {
-                INIT => self.init_ended(),
+                INIT => init_ended = true,
                 number => self.exec_ended(number),
             }
+        }
+        if init_ended {
+            self.init_ended();
         }
     }
 
     fn exec_ended(&mut self, number: u32) {
         self.drain(number);
-        let over = self.life.exit.is_some();
         let Some(process) = self.process(number) else { return };
-        if process.is_spent() || over {
+        if process.is_spent() {
             return self.finish_exec(number);
         }
         process.deadline = Some(Instant::now() + PATIENCE);
@@ -96,46 +99,56 @@ impl Server {
         }
     }
 
-    /// The container has ended. First everything it printed goes into the log, then its exit is recorded, then what
-    /// is left of it is taken away, then everyone is told.
+    /// The container has ended. First everything it printed goes into the log, then its exit is recorded, then
+    /// everyone is told, and then what is left of it is taken away.
     fn init_ended(&mut self) {
         self.drain(INIT);
         for stream in [Stream::Stdout, Stream::Stderr] {
             self.close_source(INIT, stream);
         }
-        let exit = self.process(INIT).and_then(|process| process.exit).unwrap_or(Exit { code: 255, signal: None });
+        self.abandon_execs();
         self.count_oom_kills();
-        let record = ExitRecord {
-            code: exit.code,
-            signal: exit.signal,
-            oom_killed: self.life.oom_kills > 0,
-            finished_at: Timestamp::now(),
-        };
+        let record = self.exit_record();
         if let Err(error) = record::write_exit(&self.config.state_dir, &record) {
             self.note(&format!("exit {} could not be recorded: {error}", record.code));
         }
         self.life.status = ShimStatus::Stopped;
         self.life.exit = Some(record.clone());
         self.stop_listening();
+        // Whoever hears of the end may publish the same ports at once.
+        self.held.clear();
+        self.tell(ShimEvent::Exited(record));
+        self.let_go(INIT);
+        self.tidy_peers();
+        self.processes.retain(|process| process.number != INIT);
         if let Err(error) = self.container.delete() {
             self.note(&format!("container could not be deleted: {}", dhow_errdefs::chain(&error)));
         }
-        self.processes.retain(|process| process.number != INIT);
-        self.reap();
-        self.abandon_execs();
-        self.tell(ShimEvent::Exited(record));
-        self.let_go(INIT);
+        // The next shim of this container may go on; this one may have slow clients still.
+        self.lock.release();
     }
 
-    /// What still runs after the container was deleted is not waited for.
+    fn exit_record(&mut self) -> ExitRecord {
+        let exit = self.process(INIT).and_then(|process| process.exit).unwrap_or(Exit { code: 255, signal: None });
+        ExitRecord {
+            code: exit.code,
+            signal: exit.signal,
+            oom_killed: self.life.oom_kills > 0,
+            finished_at: Timestamp::now(),
+        }
+    }
+
+    /// Execs that still run (the container has no pid namespace of its own) end with it, and are not waited for.
     fn abandon_execs(&mut self) {
-        let left: Vec<u32> = self.processes.iter().map(|process| process.number).collect();
-        for number in left {
-            self.drain(number);
-            if let Some(process) = self.process(number) {
-                let killed = Exit { code: 128 + Signal::KILL.as_raw(), signal: Some(Signal::KILL.as_raw()) };
-                process.exit.get_or_insert(killed);
+        let execs = self.processes.iter().map(|process| process.number).filter(|number| *number != INIT);
+        for number in execs.collect::<Vec<_>>() {
+            if let Some(process) = self.process(number).filter(|process| process.exit.is_none()) {
+                // It may end at this very moment.
+                let _ = pidfd_send_signal(&process.pidfd, Signal::KILL);
+                let signal = Signal::KILL.as_raw();
+                process.exit = Some(Exit { code: 128 + signal, signal: Some(signal) });
             }
+            self.drain(number);
             self.finish_exec(number);
         }
     }

@@ -35,6 +35,12 @@ pub(super) enum CreateError {
         #[source]
         source: io::Error,
     },
+    #[error("lock state folder {path}")]
+    Lock {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("clear records in {path}")]
     Clear {
         path: PathBuf,

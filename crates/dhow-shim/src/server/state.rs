@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::ExitCode;
@@ -23,7 +24,7 @@ use super::poll::{Poller, Token, Watched};
 use super::process::{ChildEnds, INIT, OurEnds, Process, pipes};
 use crate::config::short_socket_path;
 use crate::protocol::{ExecState, Response, ShimStatus};
-use crate::record::{self, ExitRecord};
+use crate::record::{self, ExitRecord, Lock};
 use crate::{SHIM_VERSION, ShimConfig};
 
 /// Where the container is in its life.
@@ -48,6 +49,9 @@ pub(super) struct Server {
     pub(super) container: Container,
     pub(super) life: Life,
     pub(super) log: Log,
+    pub(super) lock: Lock,
+    /// Descriptors kept open for the container while it runs (sockets on its published ports).
+    pub(super) held: Vec<OwnedFd>,
     pub(super) poller: Poller,
     pub(super) signals: SignalFd,
     pub(super) oom: Option<OomWatch>,
@@ -73,6 +77,8 @@ impl Server {
         if config.version != SHIM_VERSION {
             return Err(CreateError::Version(config.version));
         }
+        let failed = |source| CreateError::Lock { path: config.state_dir.clone(), source };
+        let lock = Lock::take(&config.state_dir).map_err(failed)?;
         let clear = |source| CreateError::Clear { path: config.state_dir.clone(), source };
         record::clear(&config.state_dir).map_err(clear)?;
         let writer = dhow_logging::open(&config.log).map_err(CreateError::Log)?;
@@ -80,7 +86,8 @@ impl Server {
         let (container, created) = Container::create(&config, theirs.stdio(), simulated)?;
         drop(theirs);
         let warnings = created.warnings.clone();
-        let mut server = Self::with(config, container, Log { writer, failures: 0 }, signals)?;
+        let log = Log { writer, failures: 0 };
+        let mut server = Self::with(config, container, (log, lock), signals)?;
         match server.watch_all(created, ours) {
             Ok(pid) => Ok((server, Response::Process { pid, warnings })),
             Err(error) => {
@@ -92,12 +99,19 @@ impl Server {
         }
     }
 
-    fn with(config: ShimConfig, container: Container, log: Log, signals: SignalFd) -> Result<Self, CreateError> {
+    fn with(
+        config: ShimConfig,
+        container: Container,
+        (log, lock): (Log, Lock),
+        signals: SignalFd,
+    ) -> Result<Self, CreateError> {
         Ok(Self {
             config,
             container,
             life: Life { status: ShimStatus::Created, started_at: None, exit: None, oom_kills: 0 },
             log,
+            lock,
+            held: Vec::new(),
             poller: Poller::new().map_err(CreateError::Watch)?,
             signals,
             oom: None,

@@ -82,6 +82,16 @@ impl Fixture {
         (output, exited(events).await)
     }
 
+    /// Waits for the end of the shim, after which nothing of the container is left.
+    pub async fn shim_ended(&self) {
+        let state_dir = self.config.state_dir.clone();
+        let waiting = tokio::task::spawn_blocking(move || {
+            let lock = std::fs::File::open(state_dir.join("lock")).unwrap();
+            rustix::fs::flock(lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+        });
+        within(waiting).await.unwrap();
+    }
+
     pub fn log(&self) -> String {
         let source = LogSource::from(&self.config.log);
         let mut reader = Reader::open(&source, ReadOptions { framed: false, ..ReadOptions::default() }).unwrap();
@@ -96,14 +106,28 @@ impl Fixture {
 }
 
 impl Drop for Fixture {
-    /// Ends the shim of a failed test; its container ends with its pipes and its parent's orders.
     fn drop(&mut self) {
-        let Some(pid) = self.shim_pid else { return };
+        self.end();
+    }
+}
+
+impl Fixture {
+    /// Ends what runs in the container, and with it the shim; waits until that has taken everything away.
+    pub fn end(&mut self) {
+        let Some(pid) = self.shim_pid.take() else { return };
+        let raw = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap_or(0)).unwrap();
+        // It can't be opened when it has been reaped, and does not matter when the number is another's.
+        let Ok(pidfd) = rustix::process::pidfd_open(raw, rustix::process::PidfdFlags::empty()) else { return };
+        if !is_shim(pid) {
+            return;
+        }
         for child in children(pid) {
             let _ = dhow_sys::signal::kill(child, 9);
         }
-        if std::thread::panicking() && is_shim(pid) {
-            let _ = dhow_sys::signal::kill(i32::try_from(pid).unwrap_or(0), 9);
+        let mut ends = [rustix::event::PollFd::new(&pidfd, rustix::event::PollFlags::IN)];
+        let patience = rustix::event::Timespec { tv_sec: 10, tv_nsec: 0 };
+        if rustix::event::poll(&mut ends, Some(&patience)) == Ok(0) {
+            let _ = dhow_sys::signal::send(&pidfd, 9);
         }
     }
 }
