@@ -130,7 +130,8 @@ impl Networks {
             }
             return Ok(());
         }
-        let host = Host::look(&mut RouteSocket::open().map_err(Error::Netlink)?)?;
+        let mut socket = RouteSocket::open().map_err(Error::Netlink)?;
+        let host = Host::look(&mut socket)?;
         let old = self.get("bridge").ok();
         let mut network = old
             .clone()
@@ -143,6 +144,9 @@ impl Networks {
         };
         network.options = default_options(config, config.mtu.unwrap_or_else(|| host.mtu()));
         if old.as_ref() != Some(&network) {
+            if let Some(old) = &old {
+                leave_address(&mut socket, &host, old, &network)?;
+            }
             self.record(network)?;
         }
         Ok(())
@@ -265,6 +269,33 @@ impl Networks {
             tracing::warn!(network = network.name, error = %dhow_errdefs::chain(&error), "undoing a network");
         }
     }
+}
+
+/// Takes the address that a network had, and has no more, from its device.
+fn leave_address(
+    socket: &mut RouteSocket,
+    host: &Host,
+    old: &NetworkRecord,
+    new: &NetworkRecord,
+) -> Result<(), Error> {
+    let (Some(device), Some(gateway), Some(subnet)) = (&old.device, old.gateway(), old.subnet())
+    else {
+        return Ok(());
+    };
+    let Some(link) = host
+        .link(device)
+        .filter(|_| (Some(gateway), Some(subnet)) != (new.gateway(), new.subnet()))
+    else {
+        return Ok(());
+    };
+    let failed = |source| Error::Link {
+        step: "take an address from",
+        device: device.clone(),
+        source,
+    };
+    socket
+        .remove_address(link.index, gateway, subnet.len())
+        .map_err(failed)
 }
 
 fn setting(setting: &'static str, value: Prefix, error: &Error) -> Error {

@@ -11,7 +11,7 @@ use crate::create::random_id;
 use crate::netlink::conntrack::Flow;
 use crate::netlink::{BridgePort, RouteSocket, VethSpec};
 use crate::networks::{Networks, delete};
-use crate::state::{OPTION_BINDING, OPTION_MTU, State, icc, interface_number};
+use crate::state::{OPTION_BINDING, State, icc, interface_number};
 use crate::{
     Driver, Endpoint, EndpointRequest, EndpointState, Error, MacAddress, NetworkRecord, Protocol,
     Reserved, ipam, ports,
@@ -183,29 +183,18 @@ impl Networks {
             return Ok(());
         };
         let bridge = self.state().devices.get(&network.id).copied();
-        let device = network.device.clone().unwrap_or_default();
-        let bridge = bridge
-            .ok_or_else(|| link_error("find bridge", &device)(io::ErrorKind::NotFound.into()))?;
-        let mtu = network
-            .options
-            .get(OPTION_MTU)
-            .and_then(|value| value.parse().ok());
+        let bridge = bridge.ok_or_else(|| {
+            let device = network.device.as_deref().unwrap_or_default();
+            link_error("find bridge", device)(io::ErrorKind::NotFound.into())
+        })?;
         let mut socket = RouteSocket::open().map_err(Error::Netlink)?;
-        let mtu = match mtu.or(self.inner.config.mtu) {
-            Some(mtu) => mtu,
-            None => socket
-                .link(&device)
-                .ok()
-                .flatten()
-                .map_or(1500, |link| link.mtu),
-        };
         let spec = VethSpec {
             host,
-            bridge,
+            bridge: bridge.index,
             container: inside,
             netns,
             mac,
-            mtu,
+            mtu: bridge.mtu,
             port: BridgePort {
                 hairpin: true,
                 isolated: !icc(network),

@@ -1,7 +1,7 @@
 //! What networks need of the host: bridge devices, kernel settings, and what is in use already.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use crate::netlink::{Link, RouteSocket};
@@ -117,32 +117,23 @@ impl Bridge<'_> {
                     reason,
                 });
             }
-            Some(link) if link.mtu != self.mtu => {
-                socket
-                    .set_mtu(self.device, self.mtu)
-                    .map_err(failed("set the MTU of bridge"))?;
-            }
             Some(_) => {}
             None => socket
-                .add_bridge(self.device, MacAddress::of(self.gateway), self.mtu)
+                .add_bridge(self.device, MacAddress::of(self.gateway))
                 .map_err(failed("create bridge"))?,
         }
         let link = socket.link(self.device).map_err(failed("look up bridge"))?;
-        let index = link
-            .map(|link| link.index)
-            .ok_or_else(|| failed("look up bridge")(io::ErrorKind::NotFound.into()))?;
+        let link = link.ok_or_else(|| failed("look up bridge")(io::ErrorKind::NotFound.into()))?;
+        let index = link.index;
+        if link.mtu != self.mtu {
+            // Not when it is made: a bridge follows its ports' MTU unless it was changed by hand.
+            socket
+                .set_mtu(self.device, self.mtu)
+                .map_err(failed("set the MTU of bridge"))?;
+        }
         socket
             .add_address(index, self.gateway, self.prefix_len)
             .map_err(failed("give an address to bridge"))?;
-        for old in host.addresses_of(self.device) {
-            if let IpAddr::V4(ip) = old.addr()
-                && (ip, old.len()) != (self.gateway, self.prefix_len)
-            {
-                socket
-                    .remove_address(index, ip, old.len())
-                    .map_err(failed("take an old address from bridge"))?;
-            }
-        }
         // Packets from the host's 127.0.0.1 to published ports may leave through the bridge.
         let localnet = if self.internal { "0" } else { "1" };
         set(

@@ -27,6 +27,7 @@ mod prefix;
 mod record;
 mod state;
 mod sweeper;
+mod watch;
 
 pub use config::{AddressPool, CreateNetwork, NetworksConfig};
 pub use error::{Error, PortError, SystemText};

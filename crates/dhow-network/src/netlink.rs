@@ -8,6 +8,6 @@ pub(crate) mod conntrack;
 mod route;
 mod socket;
 
-pub(crate) use codec::{Batch, attribute};
+pub(crate) use codec::{Batch, OVERRUN, attribute};
 pub(crate) use route::{BridgePort, Link, RouteSocket, VethSpec};
-pub(crate) use socket::{Family, Socket, Transaction};
+pub(crate) use socket::{Family, Listener, Socket, Transaction};

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use dhow_metadata::Database;
 
@@ -10,8 +10,9 @@ use crate::host::{self, Bridge, Host};
 use crate::ipam;
 use crate::netlink::RouteSocket;
 use crate::nft::{Firewall, Plan};
-use crate::state::{OPTION_MTU, State, port_plans};
+use crate::state::{Device, OPTION_MTU, State, port_plans};
 use crate::sweeper::Sweeper;
+use crate::watch::Watch;
 use crate::{Driver, Endpoint, EndpointState, Error, IpamUsage, NetworkRecord, NetworksConfig};
 
 /// All networks and endpoints of one instance.
@@ -30,6 +31,8 @@ pub(crate) struct Inner {
     /// Locked while the table is changed, so that a change is never made from an older state than the one before it.
     firewall: Mutex<Firewall>,
     pub(crate) sweeper: Sweeper,
+    /// Set once the networks are open.
+    pub(crate) watch: OnceLock<Watch>,
 }
 
 impl Networks {
@@ -56,6 +59,7 @@ impl Networks {
             state: Mutex::new(state),
             firewall: Mutex::new(Firewall::open().map_err(Error::Netlink)?),
             sweeper: Sweeper::default(),
+            watch: OnceLock::new(),
         };
         let networks = Self {
             inner: Arc::new(inner),
@@ -67,6 +71,7 @@ impl Networks {
         }
         networks.notice_foreign_firewall();
         networks.replace_table()?;
+        networks.watch().map_err(Error::Netlink)?;
         Ok(networks)
     }
 
@@ -226,12 +231,10 @@ impl Networks {
                 delete(&mut socket, &link.name)?;
             }
         }
-        let _guard = self
-            .inner
-            .firewall
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let outcome = Firewall::open().and_then(|mut firewall| firewall.remove(&self.inner.table));
+        let mut firewall = self.firewall();
+        self.state().torn_down = true;
+        let outcome = firewall.remove(&self.inner.table);
+        drop(firewall);
         outcome.map_err(|source| self.firewall_error(source))
     }
 
@@ -290,8 +293,11 @@ impl Networks {
             mtu: self.mtu(network, host),
             internal: network.internal,
         };
-        let index = bridge.ensure(socket, host)?;
-        self.state().devices.insert(network.id.clone(), index);
+        let device = Device {
+            index: bridge.ensure(socket, host)?,
+            mtu: bridge.mtu,
+        };
+        self.state().devices.insert(network.id.clone(), device);
         Ok(())
     }
 
@@ -322,15 +328,23 @@ impl Networks {
         std::mem::replace(&mut state.detour, detour) != detour
     }
 
+    /// Whether our table is there.
+    pub(crate) fn has_table(&self) -> bool {
+        self.firewall().has(&self.inner.table).unwrap_or(true)
+    }
+
     /// Renders the whole table anew.
     pub(crate) fn replace_table(&self) -> Result<(), Error> {
-        let _guard = self
-            .inner
-            .firewall
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let plan = self.state().plan(&self.inner.table);
-        let outcome = Firewall::open().and_then(|mut firewall| firewall.replace(&plan));
+        let mut firewall = self.firewall();
+        let plan = {
+            let state = self.state();
+            if state.torn_down {
+                return Ok(());
+            }
+            state.plan(&self.inner.table)
+        };
+        let outcome = firewall.replace(&plan);
+        drop(firewall);
         outcome.map_err(|source| self.firewall_error(source))
     }
 
@@ -350,7 +364,9 @@ impl Networks {
             Err(error)
                 if matches!(
                     error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists
+                    io::ErrorKind::NotFound
+                        | io::ErrorKind::AlreadyExists
+                        | io::ErrorKind::ResourceBusy
                 ) =>
             {
                 self.replace_table()
@@ -376,7 +392,14 @@ impl Networks {
                 .endpoints()
                 .filter_map(|e| e.host_interface.clone())
                 .collect();
-            (known, state.devices.values().copied().collect::<Vec<_>>())
+            (
+                known,
+                state
+                    .devices
+                    .values()
+                    .map(|device| device.index)
+                    .collect::<Vec<_>>(),
+            )
         };
         let gone: HashSet<&str> = stale
             .iter()
@@ -403,9 +426,6 @@ pub(crate) fn delete(socket: &mut RouteSocket, device: &str) -> Result<(), Error
 
 /// `dhow`, or `dhow-<instance>` with what nftables does not take in a name replaced.
 fn table_name(instance: &str) -> String {
-    if instance == "dhow" {
-        return instance.to_owned();
-    }
     let plain = |c: char| {
         if c.is_ascii_alphanumeric() || c == '_' {
             c
@@ -413,7 +433,12 @@ fn table_name(instance: &str) -> String {
             '-'
         }
     };
-    format!("dhow-{}", instance.chars().map(plain).collect::<String>())
+    let plain: String = instance.chars().map(plain).collect();
+    if plain == "dhow" || plain.starts_with("dhow-") {
+        plain
+    } else {
+        format!("dhow-{plain}")
+    }
 }
 
 /// `dv` and five characters that differ from one instance to another, so that with eight of the endpoint's id the
@@ -439,6 +464,7 @@ mod tests {
     #[test]
     fn instances_have_names_of_their_own() {
         assert_eq!(table_name("dhow"), "dhow");
+        assert_eq!(table_name("dhow-7f"), "dhow-7f");
         assert_eq!(table_name("ci/run 7"), "dhow-ci-run-7");
         let (a, b) = (veth_prefix("dhow"), veth_prefix("dhow-2"));
         assert_ne!(a, b);

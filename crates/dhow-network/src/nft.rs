@@ -10,3 +10,4 @@ mod ruleset;
 
 pub(crate) use firewall::Firewall;
 pub(crate) use plan::{NetworkPlan, Plan, PortPlan};
+pub(crate) use ruleset::{DELCHAIN, DELTABLE, NEWCHAIN};

@@ -13,11 +13,20 @@ pub(crate) struct State {
     by_container: HashMap<String, BTreeSet<String>>,
     by_network: HashMap<String, BTreeSet<String>>,
     addresses: HashMap<String, BTreeSet<u32>>,
-    /// The bridges' device numbers by network.
-    pub(crate) devices: HashMap<String, u32>,
+    /// The bridges by network.
+    pub(crate) devices: HashMap<String, Device>,
     pub(crate) next_port: u16,
     /// Whether packets have to avoid the forward hook.
     pub(crate) detour: bool,
+    /// Nothing is put back any more.
+    pub(crate) torn_down: bool,
+}
+
+/// A bridge device.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Device {
+    pub(crate) index: u32,
+    pub(crate) mtu: u32,
 }
 
 impl State {
@@ -171,11 +180,11 @@ pub(crate) fn interface_number(endpoint: &Endpoint) -> u32 {
         .unwrap_or(0)
 }
 
-fn network_plan(network: &NetworkRecord, devices: &HashMap<String, u32>) -> Option<NetworkPlan> {
+fn network_plan(network: &NetworkRecord, devices: &HashMap<String, Device>) -> Option<NetworkPlan> {
     let on = |key: &str| network.options.get(key).is_none_or(|value| is_true(value));
     Some(NetworkPlan {
         device: network.device.clone()?,
-        index: devices.get(&network.id).copied()?,
+        index: devices.get(&network.id)?.index,
         subnet: network.subnet()?,
         internal: network.internal,
         icc: on(OPTION_ICC),

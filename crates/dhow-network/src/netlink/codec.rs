@@ -21,6 +21,9 @@ pub(crate) const ERROR: u16 = 2;
 /// `NLMSG_DONE`: the end of a dump.
 pub(crate) const DONE: u16 = 3;
 
+/// `NLMSG_OVERRUN`: something was lost.
+pub(crate) const OVERRUN: u16 = 4;
+
 /// `NLA_F_NESTED`.
 const NESTED: u16 = 0x8000;
 /// What of an attribute's type is its number.

@@ -131,14 +131,13 @@ impl RouteSocket {
         self.list(GETROUTE, &fixed, parse_route)
     }
 
-    /// Makes a bridge without multicast snooping's and IPv6's chatter, down.
-    pub(crate) fn add_bridge(&mut self, name: &str, mac: MacAddress, mtu: u32) -> io::Result<()> {
+    /// Makes a bridge, down.
+    pub(crate) fn add_bridge(&mut self, name: &str, mac: MacAddress) -> io::Result<()> {
         let mut batch = Batch::new();
         batch
             .message(NEWLINK, codec::CREATE | codec::EXCLUSIVE, &[0; IFINFO])
             .string(IFLA_IFNAME, name)
             .bytes(IFLA_ADDRESS, &mac.0)
-            .u32(IFLA_MTU, mtu)
             .nested(IFLA_LINKINFO, |b| {
                 b.string(IFLA_INFO_KIND, "bridge");
             });

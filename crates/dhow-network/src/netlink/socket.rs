@@ -1,11 +1,11 @@
 //! A netlink socket.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::net::{
-    AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send,
-    socket_with, sockopt,
+    AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, bind, netlink, recv,
+    send, socket_with, sockopt,
 };
 
 use super::codec::{self, Batch, Message};
@@ -183,6 +183,43 @@ impl Socket {
                 Err(errno) => return Err(errno.into()),
             }
         }
+    }
+}
+
+/// A socket that is told of every change to nftables in the network namespace of its opener.
+#[derive(Debug)]
+pub(crate) struct Listener(Socket);
+
+impl Listener {
+    pub(crate) fn open() -> io::Result<Self> {
+        /// `NFNLGRP_NFTABLES` is group 7.
+        const NFTABLES: u32 = 1 << 6;
+        let socket = Socket::open(Family::Netfilter)?;
+        bind(&socket.fd, &netlink::SocketAddrNetlink::new(0, NFTABLES))?;
+        Ok(Self(socket))
+    }
+
+    /// Hands over what has been told so far.
+    pub(crate) fn drain(&mut self, mut each: impl FnMut(u16, &[u8])) -> io::Result<()> {
+        loop {
+            match recv(&self.0.fd, &mut self.0.buffer[..], RecvFlags::DONTWAIT) {
+                Ok((length, _)) => {
+                    codec::messages(&self.0.buffer[..length])
+                        .for_each(|message| each(message.kind, message.body));
+                }
+                Err(rustix::io::Errno::AGAIN) => return Ok(()),
+                // More was told than there was room for: the caller looks for itself, at everything.
+                Err(rustix::io::Errno::NOBUFS) => each(codec::OVERRUN, &[]),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.fd.as_fd()
     }
 }
 

@@ -61,6 +61,15 @@ impl Firewall {
             .map_err(|Transaction { source, .. }| source)
     }
 
+    /// Whether the table is there.
+    pub(crate) fn has(&mut self, table: &str) -> io::Result<bool> {
+        const GETTABLE: u16 = SUBSYSTEM | 1;
+        const IPV4: [u8; 4] = [2, 0, 0, 0];
+        let mut request = Batch::new();
+        request.message(GETTABLE, 0, &IPV4).string(1, table);
+        Ok(self.socket.get(&mut request)?.is_some())
+    }
+
     /// Forgets connections.
     pub(crate) fn forget(&mut self, flows: &[Flow]) -> io::Result<()> {
         conntrack::forget(&mut self.socket, flows)

@@ -10,8 +10,12 @@ use crate::{Prefix, Protocol};
 /// `NFNL_SUBSYS_NFTABLES << 8`.
 pub(crate) const SUBSYSTEM: u16 = 10 << 8;
 const NEWTABLE: u16 = SUBSYSTEM;
-const DELTABLE: u16 = SUBSYSTEM | 2;
-const NEWCHAIN: u16 = SUBSYSTEM | 3;
+/// `NFT_MSG_DELTABLE`.
+pub(crate) const DELTABLE: u16 = SUBSYSTEM | 2;
+/// `NFT_MSG_NEWCHAIN`.
+pub(crate) const NEWCHAIN: u16 = SUBSYSTEM | 3;
+/// `NFT_MSG_DELCHAIN`.
+pub(crate) const DELCHAIN: u16 = SUBSYSTEM | 5;
 const NEWRULE: u16 = SUBSYSTEM | 6;
 const NEWSET: u16 = SUBSYSTEM | 9;
 const NEWSETELEM: u16 = SUBSYSTEM | 12;

@@ -135,14 +135,26 @@ fn the_same_beside_a_dropping_firewall_without_bridged_frames() {
 }
 
 #[test]
-fn a_firewall_that_comes_later_is_noticed() {
-    if privileged("a_firewall_that_comes_later_is_noticed") {
-        let mut world = World::new();
-        world.host.run(|| shell(DOCKERS_DROP));
-        conversations(&mut world);
-        world.host.run(|| shell("nft delete table ip filter"));
-        conversations(&mut world);
+fn firewalls_that_come_and_go_are_noticed() {
+    if !privileged("firewalls_that_come_and_go_are_noticed") {
+        return;
     }
+    let mut world = World::new();
+    let server = world.container("bridge", vec![publish(Protocol::Tcp, 80)]);
+    let serving = tcp_server(&server.netns, 80, 4);
+    let port = server.host_port(0);
+    for change in [
+        "true",
+        DOCKERS_DROP,
+        "nft delete table ip filter",
+        "nft flush ruleset",
+    ] {
+        world.host.run(move || shell(change));
+        let seen = talk::tcp_soon(&world.outside, HOST, port);
+        assert!(seen.is_ok(), "after {change}: {seen:?}");
+    }
+    serving.join().unwrap();
+    conversations(&mut world);
 }
 
 /// With `DHOW_TEST_DOCKERD=/path/to/dockerd`, beside a real one with rules of its own.
@@ -388,11 +400,11 @@ fn a_restart_keeps_the_running_and_drops_the_rest() {
     serving
         .into_iter()
         .for_each(|server| server.join().unwrap());
-    assert_eq!(
-        again.list().unwrap(),
-        world.networks.list().unwrap(),
-        "ids and subnets are stable"
-    );
+    // The old daemon is gone, and with it whoever would put its table back.
+    let before = std::mem::replace(&mut world.networks, again.clone())
+        .list()
+        .unwrap();
+    assert_eq!(again.list().unwrap(), before, "ids and subnets are stable");
     assert!(
         again
             .endpoints_of_container(&dropped.endpoint.container_id)
@@ -407,6 +419,61 @@ fn a_restart_keeps_the_running_and_drops_the_rest() {
     assert!(
         !left.contains("dhow") && !left.contains("br-") && !left.contains(": dv"),
         "{left}"
+    );
+}
+
+#[test]
+fn settings_may_change_between_starts() {
+    if !privileged("settings_may_change_between_starts") {
+        return;
+    }
+    let world = World::with(|host| {
+        host.run(|| shell("ip link set wire0 mtu 1400 && ip route add default via 10.99.0.2"));
+    });
+    let look = || {
+        world
+            .host
+            .run(|| shell("ip -o link show dhow0; ip -o addr show dhow0"))
+    };
+    assert!(
+        look().contains("mtu 1400") && look().contains("172.17.0.1/16"),
+        "{}",
+        look()
+    );
+    let reopen = |change: fn(&mut NetworksConfig)| {
+        let mut config = NetworksConfig::new(world.db.clone());
+        change(&mut config);
+        world
+            .host
+            .run(move || Networks::open(config).unwrap().get("bridge").unwrap())
+    };
+    let before = world.networks.get("bridge").unwrap();
+    let after = reopen(|config| {
+        config.bip = Some("10.50.0.1/24".parse().unwrap());
+        config.mtu = Some(1300);
+    });
+    assert_eq!(after.id, before.id);
+    assert_eq!(after.options["com.docker.network.driver.mtu"], "1300");
+    let text = look();
+    assert!(
+        text.contains("10.50.0.1/24") && !text.contains("172.17.0.1") && text.contains("mtu 1300"),
+        "{text}"
+    );
+    assert_eq!(
+        reopen(|_| ()).subnet().unwrap().to_string(),
+        "10.50.0.0/24",
+        "kept without --bip"
+    );
+    // A bridge follows its ports' MTU unless told otherwise.
+    let mut world = world;
+    let container = world.container("bridge", vec![]);
+    let (networks, id) = (world.networks.clone(), container.endpoint.id.clone());
+    world.host.run(move || networks.release(&id)).unwrap();
+    assert!(
+        world
+            .host
+            .run(|| shell("ip -o link show dhow0"))
+            .contains("mtu 1400")
     );
 }
 

@@ -29,6 +29,25 @@ pub fn tcp(netns: &Netns, to: impl Into<IpAddr>, port: u16) -> io::Result<IpAddr
     netns.run(move || see(to, PATIENCE))
 }
 
+/// As [`tcp`], where being refused may only mean to be too early.
+pub fn tcp_soon(netns: &Netns, to: impl Into<IpAddr>, port: u16) -> io::Result<IpAddr> {
+    let to = SocketAddr::new(to.into(), port);
+    netns.run(move || {
+        let begin = std::time::Instant::now();
+        loop {
+            match see(to, PATIENCE) {
+                Err(error)
+                    if error.kind() == io::ErrorKind::ConnectionRefused
+                        && begin.elapsed() < PATIENCE =>
+                {
+                    std::thread::yield_now();
+                }
+                outcome => return outcome,
+            }
+        }
+    })
+}
+
 /// Whether a connection can't be made.
 pub fn tcp_is_blocked(netns: &Netns, to: impl Into<IpAddr>, port: u16) -> bool {
     let to = SocketAddr::new(to.into(), port);

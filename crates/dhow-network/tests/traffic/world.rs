@@ -51,12 +51,11 @@ impl Netns {
             }
         });
         let fd = opened.recv().unwrap();
-        let namespace = Self {
+        Self {
             jobs: Some(jobs),
             thread: Some(thread),
             fd,
-        };
-        namespace
+        }
     }
 
     pub fn fd(&self) -> &OwnedFd {
