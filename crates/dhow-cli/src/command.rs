@@ -16,6 +16,8 @@ pub(crate) struct Command {
     /// The full command lines help lists under "Aliases", separated by commas.
     pub(crate) also: &'static str,
     pub(crate) about: &'static str,
+    /// What its own help says instead of `about`, where that is more.
+    pub(crate) long: &'static str,
     /// What follows the name in a command line; one line for each form.
     pub(crate) usage: &'static str,
     pub(crate) flags: &'static [&'static [Flag]],
@@ -97,6 +99,7 @@ impl Command {
             aliases: &[],
             also: "",
             about,
+            long: "",
             usage,
             flags: &[],
             arguments: Arguments::None,
@@ -118,6 +121,7 @@ impl Command {
             aliases: &[],
             also: "",
             about,
+            long: "",
             usage: "COMMAND",
             flags: &[],
             arguments: Arguments::Any,

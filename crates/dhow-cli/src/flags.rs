@@ -248,11 +248,11 @@ impl Reader<'_> {
         if name.is_empty() || name.starts_with('-') {
             return Err(format!("bad flag syntax: --{long}"));
         }
+        if name == "help" && value.is_none_or(|value| boolean(value) == Ok(true)) {
+            self.help = Some(false);
+            return Ok(());
+        }
         let Some(flag) = self.parsed.flags.iter().find(|flag| flag.name == name).copied() else {
-            if name == "help" && value.is_none_or(|value| boolean(value) == Ok(true)) {
-                self.help = Some(false);
-                return Ok(());
-            }
             return Err(format!("unknown flag: --{name}"));
         };
         let value = match value {

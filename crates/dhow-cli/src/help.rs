@@ -6,7 +6,8 @@ use crate::flags::Flag;
 /// Help for the command at `path` (`docker container ls`), for a window of `columns`.
 pub(crate) fn command(command: &Command, path: &str, columns: usize) -> String {
     let program = path.split(' ').next().unwrap_or(path);
-    let mut text = format!("Usage:  {}\n\n{}\n", command.usage_of(path), command.about);
+    let about = if command.long.is_empty() { command.about } else { command.long };
+    let mut text = format!("Usage:  {}\n\n{about}\n", command.usage_of(path));
     if !command.also.is_empty() {
         let also: Vec<String> =
             command.also.split(", ").map(|line| format!("{program} {line}")).collect();

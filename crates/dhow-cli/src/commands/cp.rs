@@ -23,6 +23,7 @@ use crate::session::Session;
 pub(crate) const COMMAND: Command = Command {
     also: "container cp, cp",
     arguments: Arguments::Exactly(2),
+    long: "Copy files/folders between a container and the local filesystem\n\nUse '-' as the source to read a tar archive from stdin\nand extract it to a directory destination in a container.\nUse '-' as the destination to stream a tar archive of a\ncontainer source to stdout.",
     completes: Completes::Files,
     flags: &[&[
     Flag::switch("archive", "Archive mode (copy all uid/gid information)").short('a'),

@@ -36,7 +36,7 @@ const FLAGS: &[Flag] = &[
     Flag::text("platform", "Set platform if server is multi-platform capable"),
     Flag::text("pull", "Pull image before creating (\"always\", \"|missing\", \"never\") (default \"missing\")").default("missing"),
     Flag::switch("quiet", "Suppress the pull output").short('q'),
-    Flag::switch("help", "Print usage").hidden(),
+    Flag::switch("help", "Print usage"),
 ];
 
 async fn run(session: &Session, flags: &Parsed) -> Result<()> {
@@ -55,13 +55,11 @@ pub(crate) fn with_help(session: &Session, error: &str, code: u8) -> Error {
 
 /// The request the flags describe.
 pub(crate) fn request(session: &Session, flags: &Parsed) -> Result<CreateRequest> {
-    for name in ["cpu-count", "cpu-percent", "io-maxbandwidth", "io-maxiops"] {
-        if flags.changed(name) {
-            return Err(Error::text(format!(
-                "\"--{name}\" is only supported on a Docker daemon running on windows, but the Docker daemon is running on linux"
-            )));
-        }
-    }
+    let foreign = ["cpu-count", "cpu-percent", "io-maxbandwidth", "io-maxiops"]
+        .into_iter()
+        .filter(|name| flags.changed(name))
+        .map(|name| format!("\"--{name}\" is only supported on a Docker daemon running on windows, but the Docker daemon is running on linux"));
+    crate::session::all_or(foreign.collect())?;
     let pull = flags.text("pull");
     if !matches!(pull, "always" | "missing" | "never" | "") {
         let text = format!(
@@ -172,12 +170,9 @@ async fn send(
 }
 
 fn warn(session: &Session, host: &HostConfig) {
-    if host.oom_kill_disable == Some(true) && host.memory == 0 {
-        session.warn("WARNING: Disabling the OOM killer on containers without setting a '-m/--memory' limit may be dangerous.");
-    }
     let local = |ip: &&String| ip.starts_with("127.") || *ip == "::1";
     if let Some(ip) = host.dns.iter().flatten().find(local) {
-        session.warn(&format!("WARNING: Localhost DNS setting (--dns={ip}) may fail in containers."));
+        session.warn(&format!("WARNING: Localhost DNS ({ip}) may fail in containers."));
     }
 }
 

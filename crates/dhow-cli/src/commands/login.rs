@@ -16,6 +16,7 @@ use crate::session::Session;
 
 pub(crate) const COMMAND: Command = Command {
     arguments: Arguments::AtMost(1),
+    long: "Authenticate to a registry.\nDefaults to Docker Hub if no server is specified.",
     flags: &[&[
     Flag::text("password", "Password or Personal Access Token (PAT)").short('p'),
     Flag::switch("password-stdin", "Take the Password or Personal Access Token (PAT) from stdin"),
@@ -27,6 +28,7 @@ pub(crate) const COMMAND: Command = Command {
 
 pub(crate) const LOGOUT: Command = Command {
     arguments: Arguments::AtMost(1),
+    long: "Log out from a registry.\nIf no server is specified, the default is defined by the daemon.",
     section: Section::Common,
     ..Command::new("logout", "Log out from a registry", "[SERVER]", runner!(logout))
 };

@@ -30,6 +30,7 @@ pub(crate) const COMMAND: Command = Command {
 };
 
 const FLAGS: &[Flag] = &[
+    Flag::switch("help", "Print usage"),
     Flag::switch("detach", "Run container in background and print container ID").short('d'),
     Flag::text("detach-keys", "Override the key sequence for detaching a container"),
     Flag::switch("disable-content-trust", "Skip image verification (default true)").default("true"),

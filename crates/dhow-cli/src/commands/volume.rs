@@ -47,6 +47,7 @@ const LS: Command = Command {
 const RM: Command = Command {
     aliases: &["remove"],
     also: "volume rm, volume remove",
+    long: "Remove one or more volumes. You cannot remove a volume that is in use by a container.",
     arguments: Arguments::AtLeast(1),
     completes: Completes::Volumes,
     flags: &[&[
@@ -54,7 +55,7 @@ const RM: Command = Command {
     ]],
     ..Command::new(
         "rm",
-        "Remove one or more volumes. You cannot remove a volume that is in use by a container",
+        "Remove one or more volumes",
         "[OPTIONS] VOLUME [VOLUME...]",
         runner!(rm),
     )

@@ -139,7 +139,7 @@ pub(crate) fn gpus(value: &str) -> Result<DeviceRequest, String> {
     let count = |text: &str| match text {
         "all" => Ok(-1),
         number => number.parse::<i64>().map_err(|_| {
-            format!("invalid count ({text}): value must be either \"all\" or an integer: strconv.Atoi: parsing {text:?}: invalid syntax")
+            format!("invalid count ({text}): value must be either \"all\" or an integer: invalid syntax")
         }),
     };
     let mut seen = Vec::new();

@@ -44,9 +44,8 @@ pub(crate) fn environment(files: &[String], values: &[String]) -> Result<Vec<Str
 pub(crate) fn labels(files: &[String], values: &[String]) -> Result<Vec<String>, String> {
     let mut all = Vec::new();
     for file in files {
-        for (name, value) in read(file, "label")? {
-            all.push(value.map_or(name.clone(), |value| format!("{name}={value}")));
-        }
+        let named = read(file, "label")?.into_iter();
+        all.extend(named.filter_map(|(name, value)| Some(format!("{name}={}", value?))));
     }
     all.extend_from_slice(values);
     Ok(all)

@@ -164,30 +164,45 @@ fn clean(path: &str) -> String {
     folder.to_string_lossy().into_owned()
 }
 
+/// The sections of one value of `--volume`. As for Docker, a letter and a colon are a drive, even here.
+fn sections(value: &str) -> Result<Vec<String>, String> {
+    if value.is_empty() {
+        return Err("invalid empty volume spec".to_owned());
+    }
+    let mut sections = vec![String::new()];
+    for c in value.chars() {
+        let section = sections.last_mut().expect("there is always a section");
+        let drive = section.chars().count() == 1 && section.chars().all(char::is_alphabetic);
+        if c == ':' && !drive {
+            sections.push(String::new());
+        } else {
+            section.push(c);
+        }
+    }
+    if value.len() > 2 && sections.iter().any(String::is_empty) {
+        return Err(format!("invalid spec: {value}: empty section between colons"));
+    }
+    if sections.len() > 3 {
+        return Err(format!("invalid spec: {value}: too many colons"));
+    }
+    Ok(sections)
+}
+
 /// Splits the values of `--volume` into binds and anonymous volumes.
 pub(crate) fn volumes(values: &[String]) -> Result<(Vec<String>, Set), String> {
     let mut binds: Vec<String> = Vec::new();
     let mut anonymous = Set::new();
     for value in values {
-        let parts: Vec<&str> = value.split(':').collect();
-        if value.is_empty() {
-            return Err("invalid empty volume spec".to_owned());
-        }
-        if value.len() > 2 && parts.iter().any(|part| part.is_empty()) {
-            return Err(format!("invalid spec: {value}: empty section between colons"));
-        }
-        if parts.len() > 3 {
-            return Err(format!("invalid spec: {value}: too many colons"));
-        }
+        let parts = sections(value)?;
         if parts.len() == 1 || value.len() <= 2 {
             anonymous.insert(value.clone(), Empty);
             continue;
         }
-        let (source, rest) = value.split_once(':').expect("there are at least two parts");
-        let bind = if source.starts_with('.') {
-            format!("{}:{rest}", clean(source))
-        } else {
-            value.clone()
+        let bind = match value.split_once(':') {
+            Some((source, rest)) if source.starts_with('.') => {
+                format!("{}:{rest}", clean(source))
+            }
+            _ => value.clone(),
         };
         if !binds.contains(&bind) {
             binds.push(bind);

@@ -106,6 +106,7 @@ pub(crate) fn endpoints(
         attachments.push(Attachment { target: "default".to_owned(), ..Attachment::default() });
     }
     let mode = attachments[0].target.clone();
+    let alone = flags.changed("network") && attachments.len() == 1;
     let first = &mut attachments[0];
     apply_flags(first, flags)?;
     let mut endpoints = Map::new();
@@ -119,7 +120,10 @@ pub(crate) fn endpoints(
         if endpoints.contains_key(&target) {
             return Err(format!("network {target:?} is specified multiple times"));
         }
-        endpoints.insert(target, Some(settings));
+        // What only names the network is said by the mode.
+        if !(alone && settings == EndpointSettings::default()) {
+            endpoints.insert(target, Some(settings));
+        }
     }
     if user_defined && predefined {
         return Err("conflicting options: cannot attach both user-defined and non-user-defined network-modes".to_owned());

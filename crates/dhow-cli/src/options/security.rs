@@ -18,7 +18,7 @@ pub(crate) fn security(values: &[String]) -> Result<Security, String> {
         }
         let option = match value.split_once('=').or_else(|| value.split_once(':')) {
             None if value != "no-new-privileges" => {
-                return Err(format!("invalid --security-opt: {value:?}"));
+                return Err(format!("Invalid --security-opt: {value:?}"));
             }
             Some(("seccomp", profile)) if profile != "unconfined" && profile != "builtin" => {
                 format!("seccomp={}", seccomp(profile)?)
@@ -44,6 +44,22 @@ fn seccomp(path: &str) -> Result<String, String> {
         format!("compacting json for seccomp profile ({path}) failed: {error}")
     })?;
     Ok(value.to_string())
+}
+
+/// Names of capabilities in their long form, each once, in order.
+pub(crate) fn capabilities(values: &[String]) -> Vec<String> {
+    let mut names: Vec<String> = values
+        .iter()
+        .map(|value| value.trim().to_uppercase())
+        .map(|name| match name.as_str() {
+            "ALL" => name,
+            _ if name.starts_with("CAP_") => name,
+            _ => format!("CAP_{name}"),
+        })
+        .collect();
+    names.sort();
+    names.dedup();
+    names
 }
 
 /// Checks the modes of `--pid`, `--uts`, `--userns` and `--cgroupns`.
