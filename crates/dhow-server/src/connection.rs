@@ -49,6 +49,8 @@ pub async fn serve_connection<C>(
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
+        // Scripts look for `Api-Version:` as Docker writes it.
+        .title_case_headers(true)
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(limits.head_bytes)
         .max_headers(limits.headers);

@@ -135,9 +135,8 @@ fn bar(detail: &ProgressDetail) -> String {
     }
     let percent = detail.current.saturating_mul(100) / detail.total;
     let done = usize::try_from(percent / 2).unwrap_or(50).min(50);
-    let arrow = if done < 50 { ">" } else { "" };
-    let line = format!("{}{arrow}", "=".repeat(done));
-    format!("[{line:<50}] {current:>8}/{}", units(detail.total))
+    let line = format!("{}>", "=".repeat(done));
+    format!("[{line:<51}] {current:>8}/{}", units(detail.total))
 }
 
 /// A size in decimal units with four digits, as `go-units` prints it.

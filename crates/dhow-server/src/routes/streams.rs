@@ -106,12 +106,12 @@ async fn wait(
     };
     let exit = containers.wait(&id, condition)?;
     if version.before(30) {
-        return Ok(reply::ok(&answer(exit.await?)));
+        return Ok(reply::ok(&answer(exit.await?, condition)));
     }
     // The head goes out at once: clients start the container when they have seen it.
     let body = stream::once(async move {
         let answer = match exit.await {
-            Ok(exit) => answer(exit),
+            Ok(exit) => answer(exit, condition),
             Err(error) => WaitResponse {
                 status_code: -1,
                 error: Some(WaitError {
@@ -127,10 +127,12 @@ async fn wait(
     Ok(reply::typed(StatusCode::OK, "application/json", body))
 }
 
-fn answer(exit: Exit) -> WaitResponse {
+fn answer(exit: Exit, condition: WaitCondition) -> WaitResponse {
+    // Who waits for the removal is not told why the start failed: only a failed removal would be an error to them.
+    let error = exit.error.filter(|_| condition != WaitCondition::Removed);
     WaitResponse {
         status_code: exit.code.into(),
-        error: exit.error.map(|message| WaitError { message }),
+        error: error.map(|message| WaitError { message }),
     }
 }
 

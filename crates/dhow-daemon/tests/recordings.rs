@@ -1,0 +1,82 @@
+//! Every recorded exchange with a real engine, made again with this daemon and compared.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::io::BufRead;
+
+use dhow_testkit::http::{Body, Client};
+use dhow_testkit::{Engine, EngineOptions, Registry, RegistryKind};
+use program::program;
+use recordings::{Answer, Exchange, Replay};
+
+mod program;
+
+#[path = "../../dhow-server/tests/recordings/mod.rs"]
+mod recordings;
+
+fn ask(client: &mut Client, exchange: &Exchange) -> Answer {
+    let bytes = exchange.body.clone().unwrap_or_default().into_bytes();
+    let body = match exchange.body {
+        Some(_) => Body::Bytes("application/json", &bytes),
+        None => Body::Empty,
+    };
+    let answer = client
+        .request(&exchange.method, &exchange.path, body)
+        .unwrap_or_else(|error| panic!("{}: {error}", exchange.name));
+    Answer {
+        status: answer.status,
+        headers: answer.headers,
+        body: answer.body,
+    }
+}
+
+/// Waits for the end of an exec, as the recorder did.
+fn exec_ended(engine: &Engine) {
+    let path = "/v1.51/events?since=1&filters=%7B%22event%22%3A%5B%22exec_die%22%5D%7D";
+    let (status, mut events) = engine.client().stream("GET", path).unwrap();
+    assert_eq!(status, 200);
+    let mut line = String::new();
+    while !line.contains("exec_die") {
+        line.clear();
+        assert_ne!(events.read_line(&mut line).unwrap(), 0, "the events ended");
+    }
+}
+
+#[test]
+fn every_recorded_exchange_is_answered_as_recorded() {
+    if !dhow_testkit::root_or_skip("the recorded exchanges") {
+        return;
+    }
+    let engine = Engine::start_with(EngineOptions {
+        program: Some(program().to_owned()),
+        ..EngineOptions::default()
+    });
+    engine.import_busybox();
+    let registry = Registry::start_beside(RegistryKind::Plain, engine.pid());
+    registry.fill(&dhow_testkit::images::busybox_layout(), "big:1");
+    let mut replay = Replay::default();
+    replay.replace("localhost:5000", &registry.host());
+    let mut client = engine.client();
+    let pull = format!(
+        "/v1.51/images/create?fromImage={}/big&tag=1",
+        registry.host()
+    );
+    let pulled = client.request("POST", &pull, Body::Empty).unwrap();
+    assert_eq!(pulled.status, 200, "{}", pulled.text());
+    let mut different = Vec::new();
+    for exchange in recordings::exchanges() {
+        if exchange.name == "exec inspect after" {
+            exec_ended(&engine);
+        }
+        let exchange = replay.prepare(&exchange);
+        let answer = ask(&mut client, &exchange);
+        for difference in replay.compare(&exchange, &answer) {
+            different.push(format!("{}: {difference}", exchange.name));
+        }
+    }
+    assert!(
+        different.is_empty(),
+        "{} differences:\n{}",
+        different.len(),
+        different.join("\n")
+    );
+}
