@@ -553,7 +553,7 @@ fn a_foreign_runtime_runs_through_the_same_path() {
                 "run",
                 "-d",
                 "--name",
-                "x",
+                "xx",
                 "--runtime",
                 "runc",
                 "busybox",

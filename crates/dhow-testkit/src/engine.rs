@@ -39,13 +39,16 @@ pub struct Engine {
     foreign: Option<u32>,
 }
 
-/// The `dhow` program of this tree, built once if it is not fresh.
+/// The `dhow` program of this tree, built once if it is not fresh, or the one that `DHOW_TEST_PROGRAM` names.
 ///
 /// # Panics
 /// When it does not build.
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
+        if let Some(other) = std::env::var_os("DHOW_TEST_PROGRAM") {
+            return PathBuf::from(other);
+        }
         let test = std::env::current_exe().expect("the test program has a path");
         let in_deps = test.parent().filter(|folder| folder.ends_with("deps"));
         let folder = in_deps
@@ -352,7 +355,7 @@ impl Drop for Engine {
             self.stop();
         }
         self.leaks.end_processes();
-        if self.options.host_network {
+        if self.options.host_network && !std::thread::panicking() {
             let mut command = self.daemon_command();
             let _ = command
                 .arg("--remove-host-state")
@@ -388,10 +391,9 @@ impl Drop for Engine {
 /// A process that holds a new network namespace, its loopback up.
 fn anchor() -> Child {
     let ip = packages::tool("ip", "iproute2");
-    let script = format!(
-        "{} link set lo up && echo up && exec sleep infinity",
-        ip.path().display()
-    );
+    let (ip, address) = (ip.path().display(), crate::HOST_ADDRESS);
+    let up = format!("{ip} link set lo up && {ip} addr add {address}/32 dev lo");
+    let script = format!("{up} && echo up && exec sleep infinity");
     let mut child = Command::new("unshare")
         .args(["--net", "--", "sh", "-c", &script])
         .stdin(Stdio::null())
