@@ -320,6 +320,7 @@ impl Networks {
             }
         };
         let mut state = self.state();
+        let detour = detour && !state.no_detour;
         if detour && !state.detour {
             tracing::info!(
                 "another firewall drops forwarded packets; containers' packets take a detour around it"
@@ -336,14 +337,22 @@ impl Networks {
     /// Renders the whole table anew.
     pub(crate) fn replace_table(&self) -> Result<(), Error> {
         let mut firewall = self.firewall();
-        let plan = {
+        let mut plan = {
             let state = self.state();
             if state.torn_down {
                 return Ok(());
             }
             state.plan(&self.inner.table)
         };
-        let outcome = firewall.replace(&plan);
+        let mut outcome = firewall.replace(&plan);
+        if let (Err(error), true) = (&outcome, plan.detour) {
+            tracing::warn!(%error, "this kernel can't take packets around the other firewall: it will drop them");
+            let mut state = self.state();
+            (state.detour, state.no_detour) = (false, true);
+            drop(state);
+            plan.detour = false;
+            outcome = firewall.replace(&plan);
+        }
         drop(firewall);
         outcome.map_err(|source| self.firewall_error(source))
     }

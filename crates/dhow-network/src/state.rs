@@ -18,6 +18,8 @@ pub(crate) struct State {
     pub(crate) next_port: u16,
     /// Whether packets have to avoid the forward hook.
     pub(crate) detour: bool,
+    /// The kernel can't do that.
+    pub(crate) no_detour: bool,
     /// Nothing is put back any more.
     pub(crate) torn_down: bool,
 }

@@ -46,9 +46,6 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
-    /// The volume exists with other options.
-    #[error("create {0}: conflict: volume name must be unique")]
-    Conflict(String),
     /// Containers use it.
     #[error("remove {name}: volume is in use - [{containers}]")]
     InUse {
@@ -101,7 +98,7 @@ impl Classify for Error {
             | Self::ShortName(_)
             | Self::InvalidOption { .. }
             | Self::InvalidOptions { .. } => ErrorKind::InvalidArgument,
-            Self::Conflict(_) | Self::InUse { .. } => ErrorKind::Conflict,
+            Self::InUse { .. } => ErrorKind::Conflict,
             Self::Io { .. } | Self::Mount { .. } | Self::Populate { .. } | Self::Metadata(_) => {
                 ErrorKind::System
             }

@@ -65,11 +65,17 @@ pub(crate) fn mount(options: &BTreeMap<String, String>, target: &Path) -> io::Re
     Ok(())
 }
 
-/// Unmounts `target`; what is not mounted is no error.
+/// Unmounts everything at `target`; what is not mounted is no error.
 pub(crate) fn unmount(target: &Path) -> io::Result<()> {
-    match rustix::mount::unmount(target, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {
-        Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => Ok(()),
-        Err(errno) => Err(errno.into()),
+    loop {
+        match rustix::mount::unmount(target, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {
+            // There may be another below: what follows could be the removal of what is seen there.
+            Ok(()) => {}
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => return Ok(()),
+            // Without the right to mount, nothing of ours is mounted.
+            Err(rustix::io::Errno::PERM) if !is_mounted(target)? => return Ok(()),
+            Err(errno) => return Err(errno.into()),
+        }
     }
 }
 

@@ -85,10 +85,10 @@ impl Volumes {
         Ok(volumes)
     }
 
-    /// Makes a volume, or returns the one that has the name already.
+    /// Makes a volume, or returns the one that has the name already, as it is.
     ///
     /// # Errors
-    /// Names, drivers and options that can't be; [`Error::Conflict`] when it exists with other options.
+    /// Names, drivers and options that can't be.
     pub fn create(&self, request: CreateVolume) -> Result<VolumeRecord, Error> {
         let anonymous = request.name.as_deref().is_none_or(str::is_empty);
         let name = match request.name {
@@ -103,13 +103,8 @@ impl Volumes {
         }
         let _guard = self.changing();
         if let Some(existing) = self.db().get::<VolumeRecord>(&name)? {
-            let same =
-                request.options.is_empty() || existing.options.as_ref() == Some(&request.options);
-            return if same {
-                Ok(existing)
-            } else {
-                Err(Error::Conflict(name))
-            };
+            // As it is, whatever options and labels are given now.
+            return Ok(existing);
         }
         if !name::is_valid(&name) {
             return Err(if name.len() == 1 {
@@ -245,18 +240,12 @@ impl Volumes {
             .put(&key(name, container), &Use { mounted: true })?;
         let target = &volume.mountpoint;
         // Asked of the kernel, not of the records: after the host's restart nothing is mounted.
-        if !options::is_mounted(target).map_err(io_error("look at", target))? {
-            let wish = volume.options.clone().unwrap_or_default();
-            if let Err(source) = options::mount(&wish, target) {
-                self.db()
-                    .put(&key(name, container), &Use { mounted: false })?;
-                let device = wish.get("device").cloned().unwrap_or_default();
-                return Err(Error::Mount {
-                    device,
-                    path: target.clone(),
-                    source,
-                });
-            }
+        if !options::is_mounted(target).map_err(io_error("look at", target))?
+            && let Err(error) = mount_volume(&volume)
+        {
+            self.db()
+                .put(&key(name, container), &Use { mounted: false })?;
+            return Err(error);
         }
         Ok(volume.mountpoint)
     }
@@ -289,34 +278,34 @@ impl Volumes {
     }
 
     /// Copies an image directory's content (a descriptor of it) into the volume when that is empty. Returns whether it
-    /// was. A copy that was cut is done again next time.
+    /// was. A copy that was cut is done again next time. A volume with mount options is mounted meanwhile.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Populate`].
+    /// [`Error::NotFound`], [`Error::Mount`], [`Error::Populate`].
     pub fn populate(&self, name: &str, source: BorrowedFd<'_>) -> Result<bool, Error> {
         let volume = self.get(name)?;
-        if options::needs_mount(volume.options.as_ref()) {
-            // What is mounted there may be anything, and may be read by others at once: Docker copies, we do too, but
-            // only while it is mounted.
-            if !options::is_mounted(&volume.mountpoint)
-                .map_err(io_error("look at", &volume.mountpoint))?
-            {
-                return Ok(false);
-            }
-        }
+        let target = &volume.mountpoint;
         let _guard = self.changing();
-        if self.db().get::<Filling>(name)?.is_some() {
-            clear(&volume.mountpoint)?;
+        let needs_mount = options::needs_mount(volume.options.as_ref());
+        if !needs_mount || options::is_mounted(target).map_err(io_error("look at", target))? {
+            return self.fill(name, target, source);
         }
-        let target =
-            File::open(&volume.mountpoint).map_err(io_error("open", &volume.mountpoint))?;
-        if !is_empty(target.as_fd())
-            .map_err(|errno| io_error("read", &volume.mountpoint)(errno.into()))?
-        {
+        mount_volume(&volume)?;
+        let outcome = self.fill(name, target, source);
+        options::unmount(target).map_err(io_error("unmount", target))?;
+        outcome
+    }
+
+    fn fill(&self, name: &str, target: &Path, source: BorrowedFd<'_>) -> Result<bool, Error> {
+        if self.db().get::<Filling>(name)?.is_some() {
+            clear(target)?;
+        }
+        let directory = File::open(target).map_err(io_error("open", target))?;
+        if !is_empty(directory.as_fd()).map_err(|errno| io_error("read", target)(errno.into()))? {
             return Ok(false);
         }
         self.db().put(name, &Filling {})?;
-        let copied = populate(source, target.as_fd());
+        let copied = populate(source, directory.as_fd());
         let copied = copied.map_err(|source| Error::Populate {
             name: name.to_owned(),
             source,
@@ -454,6 +443,17 @@ fn make_directory(path: &Path, mode: u32) -> Result<(), Error> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(io_error("create", path)(error)),
     }
+}
+
+/// Mounts what the volume's options say.
+fn mount_volume(volume: &VolumeRecord) -> Result<(), Error> {
+    let none = BTreeMap::new();
+    let wish = volume.options.as_ref().unwrap_or(&none);
+    options::mount(wish, &volume.mountpoint).map_err(|source| Error::Mount {
+        device: wish.get("device").cloned().unwrap_or_default(),
+        path: volume.mountpoint.clone(),
+        source,
+    })
 }
 
 /// Removes everything in a directory.

@@ -603,6 +603,44 @@ fn how_long_the_steps_take() {
     }
 }
 
+/// Prints what a published port and the way out carry, with and without the detour.
+#[test]
+#[ignore = "a measurement"]
+fn how_much_is_carried() {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    const BYTES: usize = 2 << 30;
+    for (name, rules) in [("plain", "true"), ("detour", DOCKERS_DROP)] {
+        let mut world = World::with(|host| {
+            host.run(move || shell(rules));
+        });
+        let server = world.container("bridge", vec![publish(Protocol::Tcp, 80)]);
+        let port = server.host_port(0);
+        for (way, from, to, at) in [
+            ("in", &world.outside, &server.netns, (HOST, port)),
+            ("out", &server.netns, &world.outside, (OUTSIDE, 80)),
+        ] {
+            let listener = to.run(|| TcpListener::bind((Ipv4Addr::UNSPECIFIED, 80)).unwrap());
+            let sink = std::thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut buffer = vec![0; 1 << 20];
+                while stream.read(&mut buffer).unwrap() > 0 {}
+            });
+            let begin = std::time::Instant::now();
+            from.run(move || {
+                let mut stream = TcpStream::connect(at).unwrap();
+                let buffer = vec![0; 1 << 20];
+                (0..BYTES / buffer.len()).for_each(|_| stream.write_all(&buffer).unwrap());
+            });
+            sink.join().unwrap();
+            eprintln!(
+                "{name} {way}: {:.1} Gbit/s",
+                BYTES as f64 * 8e-9 / begin.elapsed().as_secs_f64()
+            );
+        }
+    }
+}
+
 /// On this machine's own network, and its real way out: `DHOW_TEST_REAL_HOST='apt-get update' cargo test ... -- --ignored`.
 #[test]
 #[ignore = "changes the machine's network"]
