@@ -94,6 +94,8 @@ impl Serving {
             };
             // Answers are written whole; waiting for more only delays them.
             let _ = connection.set_nodelay(true);
+            // An attached client whose host vanished is found out this way only.
+            let _ = rustix::net::sockopt::set_socket_keepalive(&connection, true);
             let Some(Acceptor(acceptor)) = acceptor.clone() else {
                 self.begin(connection, ConnectionLimits::REMOTE, Some(permit));
                 continue;

@@ -69,3 +69,89 @@ pub async fn serve_connection<C>(
         tracing::debug!(%error, "connection ended");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+    use tokio::sync::oneshot;
+    use tokio::task::JoinHandle;
+
+    use super::*;
+
+    fn serve(router: Router, stop: CancellationToken) -> (DuplexStream, JoinHandle<()>) {
+        let (client, connection) = tokio::io::duplex(64 * 1024);
+        let serving = serve_connection(connection, router, ConnectionLimits::REMOTE, stop);
+        (client, tokio::spawn(serving))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_dawdles_over_the_head_is_cut_off() {
+        let (mut client, serving) = serve(Router::new(), CancellationToken::new());
+        client.write_all(b"GET / HT").await.unwrap();
+        let begun = tokio::time::Instant::now();
+        serving.await.unwrap();
+        assert!(begun.elapsed() >= Duration::from_secs(30));
+    }
+
+    #[tokio::test]
+    async fn a_request_under_way_is_answered_after_the_stop() {
+        let (go, gone) = oneshot::channel::<()>();
+        let (began, begun) = oneshot::channel::<()>();
+        let once = std::sync::Mutex::new(Some((began, gone)));
+        let once = std::sync::Arc::new(once);
+        let handler = move || {
+            let (began, gone) = once.lock().unwrap().take().unwrap();
+            async move {
+                began.send(()).unwrap();
+                gone.await.unwrap();
+                "done"
+            }
+        };
+        let stop = CancellationToken::new();
+        let (mut client, serving) = serve(Router::new().route("/", get(handler)), stop.clone());
+        client
+            .write_all(b"GET / HTTP/1.1\r\nHost: d\r\n\r\n")
+            .await
+            .unwrap();
+        begun.await.unwrap();
+        stop.cancel();
+        go.send(()).unwrap();
+        let mut text = String::new();
+        client.read_to_string(&mut text).await.unwrap();
+        assert!(
+            text.starts_with("HTTP/1.1 200 ") && text.ends_with("done"),
+            "{text}"
+        );
+        serving.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_client_that_hangs_up_ends_its_request() {
+        let (began, begun) = oneshot::channel::<()>();
+        let (held, ended) = oneshot::channel::<()>();
+        let once = std::sync::Arc::new(std::sync::Mutex::new(Some((began, held))));
+        let handler = move || {
+            let (began, _held) = once.lock().unwrap().take().unwrap();
+            async move {
+                began.send(()).unwrap();
+                let _held = _held;
+                std::future::pending::<()>().await;
+            }
+        };
+        let (mut client, serving) = serve(
+            Router::new().route("/", get(handler)),
+            CancellationToken::new(),
+        );
+        client
+            .write_all(b"GET / HTTP/1.1\r\nHost: d\r\n\r\n")
+            .await
+            .unwrap();
+        begun.await.unwrap();
+        drop(client);
+        assert!(ended.await.is_err());
+        serving.await.unwrap();
+    }
+}

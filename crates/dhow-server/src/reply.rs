@@ -48,13 +48,14 @@ pub(crate) fn compatible<T: Serialize>(document: &T, adapt: impl Fn(&mut Value))
     }
 }
 
-/// 200 with a list each of whose documents `adapt` makes fit for the client's version.
+/// 200 with a list; for versions before 1.`since`, `adapt` makes each of its documents fit.
 pub(crate) fn compatible_list<T: Serialize>(
     documents: &[T],
     version: ApiVersion,
+    since: u16,
     adapt: impl Fn(&mut Value),
 ) -> Response {
-    if version == ApiVersion::NEWEST {
+    if !version.before(since) {
         return ok(documents);
     }
     compatible(&documents, |list| {

@@ -3,6 +3,10 @@
 //! A client that asks `Upgrade: tcp` gets `101 UPGRADED`, and from then on the connection is the process's streams.
 //! An old client that doesn't ask gets `200` and the output as the body, the request's body being the input.
 
+use std::future::Future;
+use std::io;
+use std::os::fd::AsFd;
+
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::response::Response;
@@ -10,9 +14,11 @@ use dhow_engine::streams::Attachment;
 use http::{HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper::ext::ReasonPhrase;
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, Interest};
+use tokio::net::UnixStream;
 
 use super::{reading, typed};
 
@@ -68,17 +74,8 @@ pub(crate) fn hijacked(hijack: Hijack, kind: &'static str, carried: Carried) -> 
         return streamed(hijack.body, kind, carried);
     };
     tokio::spawn(async move {
-        let Ok(connection) = upgrade.await else {
-            return;
-        };
-        let mut connection = TokioIo::new(connection);
-        match carried {
-            Carried::Process(attachment) => join(connection, attachment).await,
-            Carried::Text(text) => {
-                // The client may be gone; then there is nobody to tell.
-                let _ = connection.write_all(&text).await;
-                let _ = connection.shutdown().await;
-            }
+        if let Ok(connection) = upgrade.await {
+            carry(connection, carried).await;
         }
     });
     let mut response = typed(StatusCode::SWITCHING_PROTOCOLS, kind, Body::empty());
@@ -90,13 +87,44 @@ pub(crate) fn hijacked(hijack: Hijack, kind: &'static str, carried: Carried) -> 
     response
 }
 
+/// Carries a connection that is no longer HTTP to its end.
+async fn carry(connection: Upgraded, carried: Carried) {
+    // Behind a unix socket it can be seen when a client is gone for good rather than done with its input.
+    match connection.downcast::<TokioIo<UnixStream>>() {
+        Ok(parts) => {
+            let socket = parts.io.into_inner();
+            let gone = gone(&socket);
+            let (client_in, client_out) = socket.into_split();
+            let client_in = io::Cursor::new(parts.read_buf).chain(client_in);
+            join(client_in, client_out, carried, gone).await;
+        }
+        Err(connection) => {
+            let (client_in, client_out) = tokio::io::split(TokioIo::new(connection));
+            join(client_in, client_out, carried, std::future::pending()).await;
+        }
+    }
+}
+
 /// Carries bytes both ways until the output ends or the client is gone.
-async fn join(connection: impl AsyncRead + AsyncWrite, attachment: Attachment) {
-    let (client_in, mut client_out) = tokio::io::split(connection);
+async fn join(
+    client_in: impl AsyncRead + Unpin,
+    mut client_out: impl AsyncWrite + Unpin,
+    carried: Carried,
+    gone: impl Future<Output = ()>,
+) {
+    let attachment = match carried {
+        Carried::Process(attachment) => attachment,
+        Carried::Text(text) => {
+            // The client may be gone; then there is nobody to tell.
+            let _ = client_out.write_all(&text).await;
+            let _ = client_out.shutdown().await;
+            return;
+        }
+    };
     let (output, mut input) = tokio::io::split(attachment.stream);
     let to_process = async {
         let mut client_in = BufReader::with_capacity(BUFFER / 4, client_in);
-        // Both ends of the input are ends only of the input: the output goes on.
+        // The end of the input is the end of only that: the output goes on.
         let _ = tokio::io::copy_buf(&mut client_in, &mut input).await;
         let _ = input.shutdown().await;
         std::future::pending::<()>().await;
@@ -109,6 +137,25 @@ async fn join(connection: impl AsyncRead + AsyncWrite, attachment: Attachment) {
     tokio::select! {
         () = to_client => {}
         () = to_process => {}
+        () = gone => {}
+    }
+}
+
+/// Ends when the other side of the socket is closed, and not when only its sending half is.
+fn gone(socket: &UnixStream) -> impl Future<Output = ()> + use<> {
+    // A registration of its own: it never asks to be told of room for writing, so that the only news about writing
+    // is that it has no more sense.
+    let watch = socket
+        .as_fd()
+        .try_clone_to_owned()
+        .and_then(|socket| AsyncFd::with_interest(socket, Interest::READABLE));
+    async move {
+        if let Ok(watch) = watch
+            && watch.ready(Interest::WRITABLE).await.is_ok()
+        {
+            return;
+        }
+        std::future::pending().await
     }
 }
 
@@ -157,7 +204,55 @@ impl Carried {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use tokio::io::AsyncReadExt;
+
     use super::*;
+
+    /// A client's socket, joined to a process whose other side is given too.
+    fn joined() -> (
+        UnixStream,
+        tokio::io::DuplexStream,
+        tokio::task::JoinHandle<()>,
+    ) {
+        let (client, socket) = UnixStream::pair().unwrap();
+        let (process, stream) = tokio::io::duplex(1024);
+        let attachment = Attachment {
+            tty: true,
+            stream: Box::new(stream),
+        };
+        let task = tokio::spawn(async move {
+            let gone = gone(&socket);
+            let (client_in, client_out) = socket.into_split();
+            join(client_in, client_out, Carried::Process(attachment), gone).await;
+        });
+        (client, process, task)
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_input_is_not_the_end_of_the_output() {
+        let (mut client, mut process, task) = joined();
+        client.write_all(b"in").await.unwrap();
+        client.shutdown().await.unwrap();
+        let mut input = String::new();
+        process.read_to_string(&mut input).await.unwrap();
+        assert_eq!(input, "in");
+        process.write_all(b"out").await.unwrap();
+        drop(process);
+        let mut output = String::new();
+        client.read_to_string(&mut output).await.unwrap();
+        assert_eq!(output, "out");
+        task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_client_that_is_gone_is_let_go_at_once() {
+        let (client, mut process, task) = joined();
+        drop(client);
+        task.await.unwrap();
+        assert_eq!(process.read(&mut [0]).await.unwrap(), 0);
+    }
 
     #[test]
     fn frames_have_dockers_header() {

@@ -58,7 +58,7 @@ async fn list(
     };
     let list = containers.list(&options).await?;
     let list: Vec<_> = list.iter().map(convert::summary::summary).collect();
-    Ok(reply::compatible_list(&list, version, |value| {
+    Ok(reply::compatible_list(&list, version, 48, |value| {
         compat::container_summary(version, value);
     }))
 }

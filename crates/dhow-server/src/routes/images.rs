@@ -40,7 +40,7 @@ async fn list(State(images): State<Images>, version: ApiVersion, query: Query) -
         Ok(shown)
     })
     .await?;
-    Ok(reply::compatible_list(&list, version, |value| {
+    Ok(reply::compatible_list(&list, version, 51, |value| {
         compat::image_summary(version, value);
     }))
 }
