@@ -77,8 +77,14 @@ impl Client {
 
     /// The API version both sides know.
     pub(crate) async fn version(&self) -> Result<&str> {
+        self.version_for("/_ping").await
+    }
+
+    /// The same, asked for the sake of a request to `path`, which errors then name.
+    async fn version_for(&self, path: &str) -> Result<&str> {
         let negotiated = self.version.get_or_try_init(async || {
-            let (sender, response) = self.attempt(Request::head("/_ping"), "").await?;
+            let ping = Request::head("/_ping").named(&format!("/v{MAX_VERSION}{path}"));
+            let (sender, response) = self.attempt(ping, "").await?;
             if let Some(os) = response.headers().get("Ostype").and_then(|os| os.to_str().ok()) {
                 os.clone_into(&mut self.server_os.borrow_mut());
             }
@@ -94,9 +100,9 @@ impl Client {
 
     /// Sends a request; an answer that is an error becomes one here.
     pub(crate) async fn send(&self, request: Request) -> Result<Response> {
-        let prefix = format!("/v{}", self.version().await?);
+        let prefix = format!("/v{}", self.version_for(&request.path).await?);
         let response = self.exchange(request, &prefix).await?;
-        if response.status().is_success() {
+        if is_success(response.status()) {
             let (parts, body) = response.into_parts();
             return Ok(Response { headers: parts.headers, body });
         }
@@ -112,9 +118,9 @@ impl Client {
 
     /// Sends a request and reads the whole answer.
     pub(crate) async fn bytes(&self, request: Request) -> Result<Bytes> {
-        let prefix = format!("/v{}", self.version().await?);
+        let prefix = format!("/v{}", self.version_for(&request.path).await?);
         let (sender, response) = self.attempt(request, &prefix).await?;
-        if !response.status().is_success() {
+        if !is_success(response.status()) {
             return Err(failure(response).await);
         }
         let bytes = response.into_body().collect().await.map_err(|e| broken(&e))?.to_bytes();
@@ -129,7 +135,7 @@ impl Client {
 
     /// Sends a request that turns the connection into a raw stream.
     pub(crate) async fn hijack(&self, request: Request) -> Result<Hijacked> {
-        let prefix = format!("/v{}", self.version().await?);
+        let prefix = format!("/v{}", self.version_for(&request.path).await?);
         let request = request.header("Connection", "Upgrade").header("Upgrade", "tcp");
         let response = self.exchange(request, &prefix).await?;
         if response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
@@ -157,26 +163,26 @@ impl Client {
         request: Request,
         prefix: &str,
     ) -> Result<(SendRequest<Body>, http::Response<Incoming>)> {
-        let path = request.path.clone();
+        let path = request.shown(prefix);
         let request = request.build(prefix, &self.endpoint.authority(), &self.headers)?;
         let idle = self.idle.borrow_mut().take();
         let mut sender = match idle {
             Some(sender) if !sender.is_closed() => sender,
-            _ => self.open(prefix, &path).await?,
+            _ => self.open(&path).await?,
         };
         sender.ready().await.map_err(|error| broken(&error))?;
         let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
         Ok((sender, response))
     }
 
-    async fn open(&self, prefix: &str, path: &str) -> Result<SendRequest<Body>> {
+    async fn open(&self, path: &str) -> Result<SendRequest<Body>> {
         let stream = match self.endpoint.connect().await {
             Ok(stream) => stream,
             Err(error) if self.autostart && crate::autostart::would_help(&error) => {
                 crate::autostart::start().await?;
                 self.endpoint.connect().await.map_err(|error| self.unreachable(&error, path))?
             }
-            Err(error) => return Err(self.unreachable(&error, &format!("{prefix}{path}"))),
+            Err(error) => return Err(self.unreachable(&error, path)),
         };
         let (sender, connection) = hyper::client::conn::http1::Builder::new()
             .max_buf_size(1 << 20)
@@ -243,6 +249,11 @@ impl Response {
     }
 }
 
+/// Not modified means that what was asked for is so already.
+fn is_success(status: http::StatusCode) -> bool {
+    status.is_success() || status == http::StatusCode::NOT_MODIFIED
+}
+
 /// The error an answer carries.
 async fn failure(response: http::Response<Incoming>) -> Error {
     let status = response.status();
@@ -265,10 +276,10 @@ async fn failure(response: http::Response<Incoming>) -> Error {
 
 /// The connection broke in the middle.
 fn broken(error: &hyper::Error) -> Error {
-    let mut text = error.to_string();
+    let mut text = if error.is_user() { String::new() } else { error.to_string() };
     let mut source = std::error::Error::source(error);
     while let Some(inner) = source {
-        text = format!("{text}: {inner}");
+        text = if text.is_empty() { inner.to_string() } else { format!("{text}: {inner}") };
         source = inner.source();
     }
     if error.is_incomplete_message() {

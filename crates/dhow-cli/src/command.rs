@@ -148,7 +148,7 @@ impl Command {
             .iter()
             .filter(|command| command.section != Section::Hidden)
             .map(|command| (distance(name, command.name), command.name))
-            .filter(|(distance, known)| *distance <= 2 || known.starts_with(name))
+            .filter(|(distance, known)| *distance <= name.len().div_ceil(4) || known.starts_with(name))
             .collect();
         near.sort();
         near.into_iter().map(|(_, known)| known).take(4).collect()

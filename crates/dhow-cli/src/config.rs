@@ -81,7 +81,7 @@ impl Globals {
     pub(crate) fn new(parsed: &Parsed) -> Result<Self> {
         let hosts = parsed.list("host");
         if hosts.len() > 1 {
-            return Err(Error::text("specify only one -H"));
+            return Err(Error::text("Failed to initialize: unable to resolve docker endpoint: Specify only one -H"));
         }
         let context = Some(parsed.text("context")).filter(|name| !name.is_empty());
         if context.is_some() && !hosts.is_empty() {

@@ -151,6 +151,11 @@ impl Parsed {
         self.values.iter().any(|(known, _)| *known == name)
     }
 
+    /// Whether no flag was given.
+    pub(crate) fn nothing_changed(&self) -> bool {
+        self.values.is_empty()
+    }
+
     pub(crate) fn switch(&self, name: &str) -> bool {
         boolean(self.text(name)).unwrap_or(false)
     }

@@ -130,6 +130,11 @@ pub(crate) fn uses(format: &str, field: &str) -> bool {
     format.contains(field) || (format.contains("json .") && format.contains("{{"))
 }
 
+/// Fails as Docker does before it asks the engine, where a template is of no use on an empty row.
+pub(crate) fn try_out(source: &str, row: Row) -> Result<()> {
+    execute(&parse(source)?, &Value::Record(Rc::new(row))).map(drop)
+}
+
 fn parse(source: &str) -> Result<Template> {
     Template::parse("", source)
         .map_err(|error| Error::text(format!("failed to parse template: {error}")))

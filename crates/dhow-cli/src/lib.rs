@@ -83,7 +83,10 @@ fn dispatch(program: &str, words: &[String]) -> Result<(), Error> {
         _ => {}
     }
     let found = match rest.first().map(String::as_str) {
-        None => return show_root_help(program, false),
+        None => {
+            outcome::to_stderr(help::root(root, program, GLOBALS, session::columns()).trim_end());
+            return Ok(());
+        }
         Some("help") if rest.len() == 1 => return show_root_help(program, false),
         Some("help") => {
             let found = command::find(root, &rest[1..]);
@@ -129,7 +132,8 @@ fn run_command(program: &str, found: &Found<'_>, globals: &Parsed) -> Result<(),
 /// A group named without a command of it.
 fn group(found: &Found<'_>, program: &str, path: &str, parsed: &Parsed) -> Result<(), Error> {
     let Some(word) = parsed.arguments.first() else {
-        return show_help(found, program, false);
+        outcome::to_stderr(help::command(found.command, path, session::columns()).trim_end());
+        return Ok(());
     };
     if found.path.is_empty() && commands::MISSING.contains(&word.as_str()) {
         return Err(Error::text(format!("{program}: '{program} {word}' is not implemented")));

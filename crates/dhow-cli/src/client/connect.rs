@@ -42,7 +42,11 @@ impl Endpoint {
     pub(crate) fn parse(target: &Target) -> Result<Self> {
         let text = target.host.trim();
         let (scheme, rest) = text.split_once("://").unwrap_or(("tcp", text));
-        let invalid = || Error::text(format!("unable to parse docker host `{text}`"));
+        let invalid = || {
+            Error::text(format!(
+                "Failed to initialize: unable to resolve docker endpoint: invalid bind address format: {text}"
+            ))
+        };
         match scheme {
             "unix" if rest.is_empty() => Ok(Self::Unix("/var/run/docker.sock".into())),
             "unix" => Ok(Self::Unix(PathBuf::from(rest))),
@@ -85,7 +89,13 @@ impl Endpoint {
         match self {
             Self::Unix(path) => Ok(Box::new(UnixStream::connect(path).await?)),
             Self::Tcp { host, port, tls } => {
-                let stream = TcpStream::connect((host.as_str(), *port)).await?;
+                let addresses: Vec<_> = tokio::net::lookup_host((host.as_str(), *port))
+                    .await
+                    .map_err(|_| {
+                        io::Error::other(format!("dial tcp: lookup {host}: no such host"))
+                    })?
+                    .collect();
+                let stream = TcpStream::connect(addresses.as_slice()).await?;
                 stream.set_nodelay(true)?;
                 match tls {
                     None => Ok(Box::new(stream)),
@@ -210,7 +220,7 @@ mod tests {
         }
         assert_eq!(
             parse("ftp://x").err().unwrap().to_string(),
-            "unable to parse docker host `ftp://x`"
+            "Failed to initialize: unable to resolve docker endpoint: invalid bind address format: ftp://x"
         );
     }
 

@@ -20,6 +20,8 @@ pub(crate) struct Request {
     query: Vec<(String, String)>,
     headers: Vec<(String, String)>,
     body: Body,
+    /// What errors name instead of the path.
+    name: Option<String>,
 }
 
 impl Request {
@@ -30,6 +32,7 @@ impl Request {
             query: Vec::new(),
             headers: Vec::new(),
             body: Empty::new().map_err(never).boxed_unsync(),
+            name: None,
         }
     }
 
@@ -90,6 +93,17 @@ impl Request {
         });
         self.body = StreamBody::new(Box::pin(frames)).boxed_unsync();
         self.header("Content-Type", "application/x-tar")
+    }
+
+    /// Has errors name another path.
+    pub(super) fn named(mut self, name: &str) -> Self {
+        self.name = Some(name.to_owned());
+        self
+    }
+
+    /// The path errors name.
+    pub(super) fn shown(&self, prefix: &str) -> String {
+        self.name.clone().unwrap_or_else(|| format!("{prefix}{}", self.path))
     }
 
     pub(super) fn build(

@@ -38,14 +38,14 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
     let state = |key: &str| container["State"][key] == Value::Bool(true);
     if !state("Running") {
         return Err(Error::text(
-            "cannot attach to a stopped container, start it first",
+            "You cannot attach to a stopped container, start it first",
         ));
     }
     if state("Paused") {
-        return Err(Error::text("cannot attach to a paused container, unpause it first"));
+        return Err(Error::text("You cannot attach to a paused container, unpause it first"));
     }
     if state("Restarting") {
-        return Err(Error::text("cannot attach to a restarting container, wait until it is running"));
+        return Err(Error::text("You cannot attach to a restarting container, wait until it is running"));
     }
     let id = container["Id"].as_str().unwrap_or(name).to_owned();
     let tty = container["Config"]["Tty"] == Value::Bool(true);

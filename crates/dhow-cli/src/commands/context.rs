@@ -75,6 +75,7 @@ async fn ls(session: &Session, flags: &Parsed) -> Result<()> {
         .collect();
     let layout = Layout {
         headers: &[
+            ("Current", ""),
             ("Name", "NAME"),
             ("Description", "DESCRIPTION"),
             ("DockerEndpoint", "DOCKER ENDPOINT"),
@@ -140,7 +141,8 @@ async fn inspect(session: &Session, flags: &Parsed) -> Result<()> {
         }
         source => {
             for document in &documents {
-                session.println(&document::format(source, document).map_err(Error::text)?)?;
+                let text = document::format(source, "context", document);
+                session.println(&text.and_then(|text| text).map_err(Error::text)?)?;
             }
             Ok(())
         }

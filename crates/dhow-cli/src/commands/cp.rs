@@ -330,7 +330,7 @@ impl<R: Read> Read for Counting<R> {
 }
 
 fn done(session: &Session, flags: &Parsed, bytes: u64, target: &str) {
-    if !flags.switch("quiet") {
+    if !flags.switch("quiet") && is_terminal(io::stderr()) {
         #[allow(clippy::cast_precision_loss, reason = "three digits are shown")]
         let size = human_size_with(bytes as f64, 3);
         session.warn(&format!("Successfully copied {size} to {target}"));

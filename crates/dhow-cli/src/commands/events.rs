@@ -39,7 +39,7 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
     };
     let moment = |flag: &str| {
         timestamp(flags.text(flag), Timestamp::now())
-            .map_err(|error| Error::text(format!("invalid value for {flag:?}: {error}")))
+            .map_err(Error::text)
     };
     let (since, until) = (moment("since")?, moment("until")?);
     let request = Request::get("/events")
@@ -55,7 +55,7 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
             let line = match &template {
                 None => line(&event),
                 Some(template) => template
-                    .execute(&document::value(&event))
+                    .execute(&document::value(&event, "events.Message"))
                     .map_err(|error| Error::text(error.to_string()))?,
             };
             session.println(&line)?;

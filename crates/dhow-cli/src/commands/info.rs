@@ -79,7 +79,7 @@ impl Record for Info {
     }
 
     fn field(&self, name: &str) -> Option<Value> {
-        let Value::Record(document) = document::value(&self.0) else { return None };
+        let Value::Record(document) = document::value(&self.0, "system.dockerInfo") else { return None };
         document.field(name)
     }
 

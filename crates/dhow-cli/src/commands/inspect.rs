@@ -133,7 +133,13 @@ async fn run_volume(session: &Session, flags: &Parsed) -> Result<()> {
 }
 
 /// The document of one thing.
-async fn one(session: &Session, flags: &Parsed, kind: &str, name: &str) -> Result<Value> {
+async fn one(
+    session: &Session,
+    flags: &Parsed,
+    kind: &str,
+    name: &str,
+) -> Result<(&'static str, Value)> {
+    let kind = KINDS.iter().copied().find(|known| *known == kind).unwrap_or_default();
     let request = match kind {
         "container" => Request::get(format!("/containers/{}/json", escape(name)))
             .query_if(flags.switch("size"), "size", "1"),
@@ -147,24 +153,27 @@ async fn one(session: &Session, flags: &Parsed, kind: &str, name: &str) -> Resul
         "volume" => Request::get(format!("/volumes/{}", escape(name))),
         kind => return Err(Error::text(format!("inspecting a {kind} is not implemented"))),
     };
-    session.client()?.json(request).await
+    Ok((kind, session.client()?.json(request).await?))
 }
 
 /// Fetches all documents, prints what there is and fails with what there is not.
 async fn inspect<F>(session: &Session, flags: &Parsed, fetch: F) -> Result<()>
 where
-    F: AsyncFn(&str) -> Result<Value>,
+    F: AsyncFn(&str) -> Result<(&'static str, Value)>,
 {
     let format = flags.text("format");
     let (mut documents, mut failures) = (Vec::new(), Vec::new());
     let mut text = String::new();
     for name in &flags.arguments {
         match fetch(name).await {
-            Ok(document) if matches!(format, "" | "json") => documents.push(document),
-            Ok(document) => match document::format(format, &document) {
-                Ok(line) => text += &format!("{line}\n"),
-                Err(error) => failures.push(error),
-            },
+            Ok((_, document)) if matches!(format, "" | "json") => documents.push(document),
+            Ok((kind, document)) => {
+                let line = document::format(format, kind, &document);
+                match line.map_err(|text| Error::Exit { code: 64, text })? {
+                    Ok(line) => text += &format!("{line}\n"),
+                    Err(error) => failures.push(error),
+                }
+            }
             Err(error @ Error::NoDaemon { .. }) => return Err(error),
             Err(error) => failures.push(error.to_string()),
         }

@@ -94,5 +94,10 @@ async fn import(session: &Session, flags: &Parsed) -> Result<()> {
 }
 
 fn open(path: &str) -> Result<File> {
-    File::open(path).map_err(|error| Error::text(format!("open {path}: {}", go_io(&error))))
+    let file = File::open(path)
+        .map_err(|error| Error::text(format!("open {path}: {}", go_io(&error))))?;
+    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        return Err(Error::text(format!("read {path}: is a directory")));
+    }
+    Ok(file)
 }

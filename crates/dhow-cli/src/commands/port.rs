@@ -37,12 +37,12 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
     if let Some(wanted) = flags.arguments.get(1) {
         let (port, protocol) = wanted.split_once('/').unwrap_or((wanted, "tcp"));
         if port.parse::<u16>().is_err() {
-            return Err(Error::text(format!("Error: invalid port ({port})")));
+            return Err(Error::text(format!("Error: invalid port ({port}): strconv.ParseUint: parsing {port:?}: invalid syntax")));
         }
         let key = format!("{port}/{protocol}");
         let bindings = ports.and_then(|ports| ports.get(&key)).and_then(Value::as_array);
         let Some(bindings) = bindings.filter(|bindings| !bindings.is_empty()) else {
-            return Err(Error::text(format!("no public port '{key}' published for {name}")));
+            return Err(Error::text(format!("Error: No public port '{key}' published for {name}")));
         };
         let mut hosts: Vec<String> = bindings.iter().map(host).collect();
         hosts.sort();

@@ -30,6 +30,9 @@ pub(crate) const LS: Command = Command { name: "ls", aliases: &["ps", "list"], .
 
 async fn run(session: &Session, flags: &Parsed) -> Result<()> {
     let format = super::format_or(session, flags, "psFormat");
+    if !matches!(format.as_str(), "" | "table" | "json" | "raw") {
+        format::try_out(&format, container::row(&ContainerSummary::default(), false))?;
+    }
     let size = flags.switch("size");
     let limit = if flags.switch("latest") && flags.int("last") == -1 { 1 } else { flags.int("last") };
     let request = Request::get("/containers/json")

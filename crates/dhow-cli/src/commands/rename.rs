@@ -21,5 +21,10 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
         return Err(Error::text("Error: Neither old nor new names may be empty"));
     }
     let request = Request::post(format!("/containers/{}/rename", escape(old))).query("name", new);
-    session.client()?.done(request).await
+    session.client()?.done(request).await.map_err(|error| match error {
+        Error::Daemon { .. } => {
+            Error::text(format!("{error}\nError: failed to rename container named {old}"))
+        }
+        other => other,
+    })
 }

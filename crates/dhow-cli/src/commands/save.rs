@@ -86,7 +86,7 @@ fn check_folder(output: &str) -> Result<(), String> {
         return Err(format!("invalid output path: directory {:?} does not exist", folder.display().to_string()));
     }
     if path.is_dir() {
-        return Err(format!("invalid output path: {output:?} must be a regular file"));
+        return Err("cannot write to a directory".to_owned());
     }
     Ok(())
 }

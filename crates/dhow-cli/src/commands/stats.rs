@@ -64,7 +64,7 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
                 session.print(&format!("\x1b[H{}\x1b[J", text.replace('\n', "\x1b[K\n")))?;
             }
         }
-        if once { session.print(&render(&known, &names, &format, truncate)?) } else { Ok(()) }
+        if once && !known.is_empty() { session.print(&render(&known, &names, &format, truncate)?) } else { Ok(()) }
     };
     let (failures, shown) = tokio::join!(watch, show);
     shown?;

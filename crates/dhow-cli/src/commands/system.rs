@@ -146,7 +146,8 @@ fn verbose(session: &Session, usage: &DiskUsage) -> Result<()> {
     let images = usage.images.iter().flatten();
     let named = |image: &ImageSummary| {
         let names = image::names(image, false);
-        names.iter().map(|name| image::row(image, name, true)).collect::<Vec<_>>()
+        // Only the first name is shown.
+        names.first().map(|name| image::row(image, name, true))
     };
     let rows: Vec<Row> = images.flat_map(named).collect();
     text += &format::render(&layout, "", false, &rows)?;

@@ -42,6 +42,9 @@ pub(crate) const COMMAND: Command = Command {
 
 async fn run(session: &Session, flags: &Parsed) -> Result<()> {
     let client = session.client()?;
+    if flags.nothing_changed() {
+        return Err(Error::text("you must provide one or more flags when using this command"));
+    }
     let request = request(flags)?;
     let (mut failures, mut warnings) = (Vec::new(), Vec::new());
     for name in &flags.arguments {

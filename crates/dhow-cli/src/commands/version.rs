@@ -77,7 +77,8 @@ impl Record for Info {
             "ServerOK" => Some(Value::Bool(!self.0["Server"].is_null())),
             name => match self.0.get(name)? {
                 Json::Null => Some(Value::Nil),
-                json => Some(document::value(json)),
+                json if name == "Client" => Some(document::value(json, "system.clientVersion")),
+                json => Some(document::value(json, "types.Version")),
             },
         }
     }

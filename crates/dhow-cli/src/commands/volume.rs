@@ -25,6 +25,7 @@ pub(crate) const COMMAND: Command = Command::group(
 const CREATE: Command = Command {
     arguments: Arguments::AtMost(1),
     flags: &[&[
+        Flag::text("name", "Specify volume name").hidden(),
     Flag::text("driver", "Specify volume driver name (default \"local\")").short('d').default("local"),
     Flag::list("label", "Set metadata for a volume"),
     Flag::new("opt", Kind::List, "map", "Set driver specific options (default map[])").short('o'),

@@ -70,9 +70,11 @@ pub(crate) fn target(globals: &Globals, config: &Config) -> Result<Target> {
 /// The context called `name`.
 pub(crate) fn find(config: &Config, name: &str) -> Result<Context> {
     all(config).into_iter().find(|context| context.name == name).ok_or_else(|| {
+        let id = dhow_oci::Digest::of(name.as_bytes());
+        let file = config.folder.join("contexts/meta").join(id.hex()).join("meta.json");
         Error::text(format!(
-            "unable to resolve docker endpoint: context {name:?}: context not found: no such context in {}",
-            config.folder.join("contexts/meta").display()
+            "Failed to initialize: unable to resolve docker endpoint: context {name:?}: context not found: open {}: no such file or directory",
+            file.display()
         ))
     })
 }

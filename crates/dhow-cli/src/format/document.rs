@@ -26,14 +26,15 @@ const POINTERS: [&str; 14] = [
 /// Fields that JSON leaves out when they are zero, by the struct they are in.
 const OPTIONAL: &[(&str, &[&str], Zero)] = &[
     ("State", &["Health"], Zero::Pointer),
-    ("", &["SizeRw", "SizeRootFs", "Descriptor", "UsageData"], Zero::Pointer),
+    ("", &["SizeRw", "SizeRootFs", "Descriptor", "UsageData", "ContainerConfig"], Zero::Pointer),
     ("", &["Parent", "Comment", "Author", "Variant", "OsVersion", "DockerVersion", "Container"], Zero::Text),
     ("", &["Status", "Containers"], Zero::Map),
+    ("Config", &["AuxiliaryAddresses"], Zero::Map),
     ("Config", &["Healthcheck", "StopTimeout"], Zero::Pointer),
-    ("Config", &["StopSignal", "MacAddress"], Zero::Text),
+    ("Config", &["StopSignal", "MacAddress", "User", "WorkingDir"], Zero::Text),
     ("Config", &["ArgsEscaped", "NetworkDisabled"], Zero::Bool),
-    ("Config", &["ExposedPorts", "Volumes"], Zero::Map),
-    ("Config", &["Shell", "OnBuild"], Zero::List),
+    ("Config", &["ExposedPorts", "Volumes", "Labels"], Zero::Map),
+    ("Config", &["Shell", "OnBuild", "Env", "Cmd", "Entrypoint"], Zero::List),
     ("HostConfig", &["Init"], Zero::Pointer),
     ("HostConfig", &["Mounts"], Zero::List),
     ("HostConfig", &["Tmpfs", "Sysctls", "StorageOpt", "Annotations"], Zero::Map),
@@ -62,6 +63,8 @@ impl From<Zero> for Value {
 }
 
 struct Document {
+    /// The Go type, for errors.
+    type_name: &'static str,
     /// The field it stands in; empty for the whole document.
     name: String,
     json: Json,
@@ -69,7 +72,7 @@ struct Document {
 
 impl Record for Document {
     fn type_name(&self) -> &'static str {
-        "struct"
+        self.type_name
     }
 
     fn field(&self, name: &str) -> Option<Value> {
@@ -111,7 +114,8 @@ fn typed(parent: &str, name: &str, json: &Json) -> Value {
             fields.iter().map(|(key, json)| (key.clone(), typed(name, "", json))).collect(),
         )),
         Json::Object(_) => {
-            Value::Record(Rc::new(Document { name: name.to_owned(), json: json.clone() }))
+            let name = name.to_owned();
+            Value::Record(Rc::new(Document { type_name: "struct", name, json: json.clone() }))
         }
         Json::Array(items) => {
             Value::List(items.iter().map(|item| typed(parent, name, item)).collect())
@@ -125,18 +129,57 @@ fn is_map(parent: &str, name: &str) -> bool {
 }
 
 /// The document as the typed struct Docker would have decoded it into.
-pub(crate) fn value(json: &Json) -> Value {
-    Value::Record(Rc::new(Document { name: String::new(), json: json.clone() }))
+pub(crate) fn value(json: &Json, type_name: &'static str) -> Value {
+    Value::Record(Rc::new(Document { type_name, name: String::new(), json: json.clone() }))
 }
 
-/// What `source` makes of the document.
-pub(crate) fn format(source: &str, json: &Json) -> Result<String, String> {
+/// Keys of an image's `Config`, in the order of Docker's struct, which leaves out what is empty.
+const IMAGE_CONFIG: [&str; 14] = [
+    "User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels",
+    "StopSignal", "ArgsEscaped", "Healthcheck", "OnBuild", "Shell", "Memory",
+];
+
+/// An image's document with its `Config` as Docker's struct has it.
+fn image(json: &Json) -> Json {
+    let mut image = json.clone();
+    if let Some(config) = image.get_mut("Config").and_then(Json::as_object_mut) {
+        let mut tidy = serde_json::Map::new();
+        for key in IMAGE_CONFIG {
+            let empty = |value: &Json| match value {
+                Json::Null | Json::Bool(false) => true,
+                Json::String(text) => text.is_empty(),
+                Json::Array(items) => items.is_empty(),
+                Json::Object(fields) => fields.is_empty(),
+                _ => false,
+            };
+            if let Some(value) = config.get(key).filter(|value| !empty(value)) {
+                tidy.insert(key.to_owned(), value.clone());
+            }
+        }
+        *config = tidy;
+    }
+    image
+}
+
+/// What `source` makes of the document of a `kind`; the outer error is that of a template that cannot be parsed.
+pub(crate) fn format(
+    source: &str,
+    kind: &str,
+    json: &Json,
+) -> Result<Result<String, String>, String> {
     let wrong = |error: dhow_terminal::template::Error| format!("template parsing error: {error}");
     let template = Template::parse("", source).map_err(wrong)?;
-    template
-        .execute(&value(json))
-        .or_else(|_| template.missing_key_is_an_error().execute(&json.into()))
-        .map_err(wrong)
+    let typed = match kind {
+        "image" => value(&image(json), "image.InspectResponse"),
+        "volume" => value(json, "volume.Volume"),
+        _ => value(json, "struct"),
+    };
+    Ok(match template.execute(&typed) {
+        // Docker keeps no bare JSON of volumes.
+        Err(error) if kind == "volume" => Err(wrong(error)),
+        Err(_) => template.missing_key_is_an_error().execute(&json.into()).map_err(wrong),
+        Ok(text) => Ok(text),
+    })
 }
 
 #[cfg(test)]
@@ -167,7 +210,8 @@ mod tests {
             ("{{.foo", Err("template parsing error: template: :1: unclosed action")),
             ("{{.State}}", Ok("{running true 3 <nil>}")),
         ] {
-            assert_eq!(format(source, &json).as_deref(), expected.map_err(str::to_owned).as_ref().copied(), "{source}");
+            let found = format(source, "container", &json).unwrap_or_else(Err);
+            assert_eq!(found, expected.map(str::to_owned).map_err(str::to_owned), "{source}");
         }
     }
 }

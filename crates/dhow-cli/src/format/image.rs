@@ -86,7 +86,8 @@ pub(crate) fn names(image: &ImageSummary, digests: bool) -> Vec<Name> {
 /// One image under one name.
 pub(crate) fn row(image: &ImageSummary, name: &Name, truncate: bool) -> Row {
     let created = times::unix(image.created);
-    let known = image.created > 0;
+    // Images without a date have the one Go begins with.
+    let known = image.created != -62_135_596_800;
     let id = if truncate { short_id(&image.id) } else { &image.id };
     let containers = match image.containers {
         -1 => "N/A".to_owned(),

@@ -35,5 +35,5 @@ pub(crate) fn check(value: &str) -> Result<(), String> {
     if value.is_empty() || value.contains('=') {
         return Ok(());
     }
-    Err("invalid filter '".to_owned() + &value.trim().to_lowercase() + "'")
+    Err("bad format of filter (expected name=value)".to_owned())
 }

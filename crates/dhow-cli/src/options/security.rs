@@ -35,10 +35,9 @@ pub(crate) fn security(values: &[String]) -> Result<Security, String> {
 
 fn seccomp(path: &str) -> Result<String, String> {
     let bytes = std::fs::read(path).map_err(|error| {
-        format!(
-            "opening seccomp profile ({path}) failed: open {path}: {}",
-            crate::error::go_io(&error)
-        )
+        let verb = if error.kind() == std::io::ErrorKind::IsADirectory { "read" } else { "open" };
+        let reason = crate::error::go_io(&error);
+        format!("opening seccomp profile ({path}) failed: {verb} {path}: {reason}")
     })?;
     let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(|error| {
         format!("compacting json for seccomp profile ({path}) failed: {error}")

@@ -112,10 +112,12 @@ impl<'a> State<'a> {
         dot: &Value,
     ) -> Result<(), Error> {
         let Some(body) = self.template.defined.get(name) else {
-            return self.fail(at, name, &format!("template {name:?} not defined"));
+            let source = format!("{{{{template {name:?}}}}}");
+            return self.fail(at, &source, &format!("template {name:?} not defined"));
         };
         if self.depth >= MAX_DEPTH {
-            return self.fail(at, name, &format!("exceeded maximum template depth ({MAX_DEPTH})"));
+            let source = format!("{{{{template {name:?}}}}}");
+            return self.fail(at, &source, &format!("exceeded maximum template depth ({MAX_DEPTH})"));
         }
         let data = match data {
             Some(pipeline) => self.pipeline(pipeline, dot)?,
@@ -219,6 +221,13 @@ impl<'a> State<'a> {
                     functions::Failure::Arguments(message) => {
                         self.fail(first.at, &first.source, &message)
                     }
+                    functions::Failure::Argument(at, message) => match rest.get(at) {
+                        Some(operand) => {
+                            let message = constant_complaint(operand).unwrap_or(message);
+                            self.fail(operand.at, &operand.source, &message)
+                        }
+                        None => self.fail(first.at, &first.source, &message),
+                    },
                     functions::Failure::Call(message) => {
                         let message = format!("error calling {name}: {message}");
                         self.fail(command.at, &command.source, &message)
@@ -341,6 +350,10 @@ impl<'a> State<'a> {
             Some(Value::Function(function)) => function(arguments).or_else(|error| {
                 fail(&format!("error calling {name}: {error}"))
             }),
+            Some(_) if !arguments.is_empty() && matches!(value, Value::Record(_)) => {
+                let given = arguments.len();
+                fail(&format!("wrong number of args for {name}: want 0 got {given}"))
+            }
             Some(_) if !arguments.is_empty() => {
                 fail(&format!("{name} has arguments but cannot be invoked as function"))
             }
@@ -348,6 +361,15 @@ impl<'a> State<'a> {
             None => fail(&format!("can't evaluate field {name} in type {}", value.type_name())),
         }
     }
+}
+
+/// Go's complaint about a constant where a string should be.
+fn constant_complaint(operand: &Operand) -> Option<String> {
+    let constant = matches!(
+        operand.kind,
+        OperandKind::Int(_) | OperandKind::Float(_) | OperandKind::Bool(_)
+    );
+    constant.then(|| format!("expected string; found {}", operand.source))
 }
 
 fn pipeline_source(pipeline: &Pipeline) -> String {

@@ -9,6 +9,8 @@ use super::value::{Value, json_text};
 pub(crate) enum Failure {
     /// The arguments do not fit: Go blames the function's name.
     Arguments(String),
+    /// One argument does not fit: Go blames it.
+    Argument(usize, String),
     /// The function itself failed: Go blames the whole command.
     Call(String),
 }
@@ -16,7 +18,7 @@ pub(crate) enum Failure {
 impl Failure {
     pub(crate) fn message(&self) -> &str {
         match self {
-            Self::Arguments(message) | Self::Call(message) => message,
+            Self::Arguments(message) | Self::Argument(_, message) | Self::Call(message) => message,
         }
     }
 }
@@ -83,12 +85,12 @@ fn text(args: &[Value], at: usize) -> Result<String, Failure> {
     match &args[at] {
         Value::Text(text) => Ok(text.to_string()),
         Value::Absent | Value::Null | Value::Nil => {
-            Err(Failure::Arguments("invalid value; expected string".to_owned()))
+            Err(Failure::Argument(at, "invalid value; expected string".to_owned()))
         }
-        other => Err(Failure::Arguments(format!(
-            "wrong type for value; expected string; got {}",
-            other.type_name()
-        ))),
+        other => {
+            let name = other.type_name();
+            Err(Failure::Argument(at, format!("wrong type for value; expected string; got {name}")))
+        }
     }
 }
 
@@ -141,7 +143,8 @@ fn index(args: &[Value]) -> Outcome {
             Value::Text(text) => {
                 let wanted = whole(key)?;
                 let byte = usize::try_from(wanted).ok().and_then(|at| text.as_bytes().get(at));
-                Value::Int(i128::from(*byte.ok_or_else(|| out_of_range(wanted))?))
+                let beyond = || Failure::Call("reflect: string index out of range".to_owned());
+                Value::Int(i128::from(*byte.ok_or_else(beyond)?))
             }
             Value::Record(record) => match key {
                 Value::Text(name) => record.field(name).unwrap_or_default(),

@@ -100,6 +100,7 @@ impl Parser {
                     let (body, _) = self.list(&mut vec!["$".to_owned()])?;
                     self.defined.entry(name.clone()).or_insert(body);
                 }
+                let at = tokens.get(1).map_or(at, |name| name.at);
                 Ok(Node::Template { at, name, data })
             }
             _ => Ok(Node::Action(pipeline(&tokens, "command", at, scope)?)),

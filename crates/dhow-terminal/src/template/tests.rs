@@ -71,6 +71,9 @@ fn errors_have_gos_texts() {
         ("{{index .List 7}}", "template: :1:2: executing \"\" at <index .List 7>: error calling index: index out of range: 7"),
         ("{{range .Name}}{{end}}", "template: :1:8: executing \"\" at <.Name>: range can't iterate over web"),
         ("{{len .N}}", "template: :1:2: executing \"\" at <len .N>: error calling len: len of type int"),
+        ("{{upper 5}}", "template: :1:8: executing \"\" at <5>: expected string; found 5"),
+        ("{{upper .N}}", "template: :1:8: executing \"\" at <.N>: wrong type for value; expected string; got int"),
+        ("{{template \"x\"}}", "template: :1:11: executing \"\" at <{{template \"x\"}}>: template \"x\" not defined"),
         ("{{upper}}", "template: :1:2: executing \"\" at <upper>: wrong number of args for upper: want 1 got 0"),
     ] {
         assert_eq!(run(template).unwrap_err().to_string(), expected, "{template}");
