@@ -89,6 +89,9 @@ pub enum Rootfs {
         work: Option<PathBuf>,
         /// Mount it read-only.
         read_only: bool,
+        /// Nothing in it needs to survive a loss of power: it goes away with the container.
+        #[serde(default)]
+        volatile: bool,
     },
     /// A folder that is ready as it is.
     Directory(PathBuf),

@@ -69,7 +69,7 @@ fn run(args: &[OsString], simulated: Option<Simulated>) -> Result<ExitCode, erro
     let signals = prepare().map_err(error::MainError::Prepare)?;
     if let Some(config) = config {
         let (mut server, _) = Server::create(config, signals, simulated)?;
-        server.held = held;
+        server.kept.descriptors = held;
         return Ok(server.run());
     }
     let control = args.take_control()?;
@@ -128,7 +128,7 @@ fn serve_control(
     };
     match Server::create(*config, signals, simulated) {
         Ok((mut server, created)) => {
-            server.held = held;
+            server.kept.descriptors = held;
             // A client that has gone meanwhile changes nothing: the next one finds a created container.
             let _ = send(&mut control, &created);
             control.set_nonblocking(true)?;

@@ -38,6 +38,7 @@ impl Real {
             upper: Some(path("upper")),
             work: Some(path("work")),
             read_only: false,
+            volatile: false,
         };
         fixture.config.rootfs = rootfs;
         fixture.config.runtime = RuntimeChoice::Builtin;

@@ -198,8 +198,8 @@ mod tests {
 
     #[test]
     fn descriptors_arrive_in_order() {
-        let (mut first, to_first) = std::io::pipe().unwrap();
-        let (mut second, to_second) = std::io::pipe().unwrap();
+        let (mut first, to_first) = io::pipe().unwrap();
+        let (mut second, to_second) = io::pipe().unwrap();
         let script = "echo one >&3; echo two >&4; echo $A >&3";
         let process = spawn(&Program {
             path: Path::new("/bin/sh"),

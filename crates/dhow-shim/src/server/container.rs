@@ -54,6 +54,9 @@ pub(super) struct Container {
     pub(super) cgroup: Option<Cgroup>,
     /// Where the root file system is attached in the host's mount namespace, for foreign runtimes.
     attached: Option<PathBuf>,
+    /// The root file system, until the end has been told: with its last reference the kernel writes out the whole file
+    /// system it is on, and the container's init should not do that on its way out.
+    rootfs: Option<OwnedFd>,
 }
 
 impl Container {
@@ -65,7 +68,7 @@ impl Container {
     ) -> Result<(Self, Created), CreateError> {
         let mut spec = read_spec(&config.bundle)?;
         let runtime = AnyRuntime::new(config, simulated)?;
-        let mut container = Self { id: config.id.clone(), runtime, cgroup: None, attached: None };
+        let mut container = Self { id: config.id.clone(), runtime, cgroup: None, attached: None, rootfs: None };
         let rootfs = container.root(config, &mut spec)?;
         let user = user_spec(&config.user, &config.additional_groups);
         let created = container.runtime().create(&CreateRequest {
@@ -79,6 +82,7 @@ impl Container {
         match created {
             Ok(created) => {
                 container.cgroup = container.runtime.cgroup(&config.id);
+                container.rootfs = rootfs;
                 Ok((container, created))
             }
             Err(error) => {
@@ -104,19 +108,25 @@ impl Container {
     pub(super) fn delete(&mut self) -> Result<(), dhow_runtime::Error> {
         let deleted = self.runtime().delete(&self.id, true);
         self.detach_root();
+        self.rootfs = None;
         deleted
     }
 
     /// Prepares the root file system: as a detached mount, at its place in the bundle, or only named in the spec.
     fn root(&mut self, config: &ShimConfig, spec: &mut Spec) -> Result<Option<OwnedFd>, CreateError> {
-        let (lower, upper, work, read_only) = match &config.rootfs {
-            Rootfs::Overlay { lower, upper, work, read_only } => (lower, upper, work, *read_only),
+        let overlay = match &config.rootfs {
+            Rootfs::Overlay { lower, upper, work, read_only, volatile } => OverlayMount {
+                lower: lower.clone(),
+                upper: upper.clone(),
+                work: work.clone(),
+                read_only: *read_only,
+                volatile: *volatile,
+            },
             Rootfs::Directory(path) => {
                 set_root(spec, path);
                 return Ok(None);
             }
         };
-        let overlay = OverlayMount { lower: lower.clone(), upper: upper.clone(), work: work.clone(), read_only };
         let mount = overlay.detached().map_err(CreateError::Overlay)?;
         if !matches!(self.runtime, AnyRuntime::External(_)) {
             return Ok(Some(mount));

@@ -21,7 +21,7 @@ impl Server {
     /// Signals have come: children have ended, or someone wants the shim to go.
     pub(super) fn signalled(&mut self) {
         let mut wants_end = false;
-        while let Ok(Some(delivered)) = self.signals.read() {
+        while let Ok(Some(delivered)) = self.doors.signals.read() {
             wants_end |= delivered.signal == libc_signal::TERM;
         }
         self.reap();
@@ -84,10 +84,10 @@ impl Server {
             self.note(&format!("exit {code} of exec {} could not be recorded: {error}", record.id));
         }
         let pid = u32::try_from(process.pid).unwrap_or(0);
-        if self.finished.len() == REMEMBERED {
-            self.finished.pop_front();
+        if self.life.finished.len() == REMEMBERED {
+            self.life.finished.pop_front();
         }
-        self.finished.push_back(ExecState { id: record.id.clone(), pid, exit_code: Some(code) });
+        self.life.finished.push_back(ExecState { id: record.id.clone(), pid, exit_code: Some(code) });
         self.tell(ShimEvent::ExecExited { id: record.id, code });
         self.let_go(number);
     }
@@ -116,7 +116,7 @@ impl Server {
         self.life.exit = Some(record.clone());
         self.stop_listening();
         // Whoever hears of the end may publish the same ports at once.
-        self.held.clear();
+        self.kept.descriptors.clear();
         self.tell(ShimEvent::Exited(record));
         self.let_go(INIT);
         self.tidy_peers();
@@ -125,7 +125,7 @@ impl Server {
             self.note(&format!("container could not be deleted: {}", dhow_errdefs::chain(&error)));
         }
         // The next shim of this container may go on; this one may have slow clients still.
-        self.lock.release();
+        self.kept.lock.release();
     }
 
     fn exit_record(&mut self) -> ExitRecord {
@@ -155,7 +155,7 @@ impl Server {
 
     /// The kernel has killed something for want of memory.
     pub(super) fn out_of_memory(&mut self) {
-        if let Some(oom) = &self.oom {
+        if let Some(oom) = &self.doors.oom {
             // Not being able to drain it would only repeat the event.
             let _ = oom.drain();
         }

@@ -8,7 +8,7 @@ use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 
 use super::output::{is_later, room};
-use super::process::{INIT, Stdin};
+use super::process::Stdin;
 use super::state::Server;
 
 impl Server {
@@ -77,7 +77,7 @@ impl Server {
     }
 
     /// A client has ended its input. As in Docker: the process's input ends with it if that is so arranged and there
-    /// is no terminal, otherwise the client is detached.
+    /// is no terminal, otherwise the client is detached, unless nobody takes input anyway.
     pub(super) fn input_ended(&mut self, peer: u32, process: u32) {
         let place = self.processes.iter().position(|other| other.number == process);
         let ends = place.is_some_and(|place| {
@@ -90,7 +90,7 @@ impl Server {
             }
             self.write_stdin(place);
         }
-        let detached = !ends && self.process(process).is_some_and(|process| process.stdin.is_some() || process.number == INIT);
+        let detached = !ends && self.process(process).is_some_and(|process| process.stdin.is_some());
         if let Some(peer) = self.peer(peer) {
             peer.stop_feeding();
             peer.closing |= detached;

@@ -12,7 +12,7 @@ use crate::protocol::{Response, ShimEvent, next_message, push_message};
 impl Server {
     /// Takes in everyone who waits to be.
     pub(super) fn accept(&mut self) {
-        while let Some(listener) = &self.listener {
+        while let Some(listener) = &self.doors.listener {
             // Anything else than "nobody waits" is the client's misfortune, or passes.
             let Ok((socket, _)) = listener.fd.accept() else { return };
             if socket.set_nonblocking(true).is_ok() {

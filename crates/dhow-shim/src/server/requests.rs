@@ -159,7 +159,7 @@ impl Server {
             let pid = u32::try_from(process.pid).unwrap_or(0);
             return Ok(ExecState { id: id.into(), pid, exit_code: process.exit.map(|exit| exit.code) });
         }
-        if let Some(state) = self.finished.iter().rev().find(|state| state.id == id) {
+        if let Some(state) = self.life.finished.iter().rev().find(|state| state.id == id) {
             return Ok(state.clone());
         }
         let records = record::exec_records(&self.config.state_dir).unwrap_or_default();

@@ -35,6 +35,8 @@ pub(super) struct Life {
     pub(super) exit: Option<ExitRecord>,
     /// Out-of-memory kills told so far.
     pub(super) oom_kills: u64,
+    /// Execs that ended, the newest last.
+    pub(super) finished: VecDeque<ExecState>,
 }
 
 /// The container's log.
@@ -43,23 +45,31 @@ pub(super) struct Log {
     pub(super) failures: u64,
 }
 
+/// What a shim has only to have it.
+pub(super) struct Kept {
+    pub(super) lock: Lock,
+    /// Descriptors kept open for the container while it runs (sockets on its published ports).
+    pub(super) descriptors: Vec<OwnedFd>,
+}
+
+/// What wakes a shim, beside its processes and peers.
+pub(super) struct Doors {
+    pub(super) signals: SignalFd,
+    pub(super) oom: Option<OomWatch>,
+    pub(super) listener: Option<Watched<UnixListener>>,
+}
+
 /// A shim.
 pub(super) struct Server {
     pub(super) config: ShimConfig,
     pub(super) container: Container,
     pub(super) life: Life,
     pub(super) log: Log,
-    pub(super) lock: Lock,
-    /// Descriptors kept open for the container while it runs (sockets on its published ports).
-    pub(super) held: Vec<OwnedFd>,
+    pub(super) kept: Kept,
     pub(super) poller: Poller,
-    pub(super) signals: SignalFd,
-    pub(super) oom: Option<OomWatch>,
-    pub(super) listener: Option<Watched<UnixListener>>,
+    pub(super) doors: Doors,
     pub(super) processes: Vec<Process>,
     pub(super) peers: Vec<Peer>,
-    /// Execs that ended, the newest last.
-    pub(super) finished: VecDeque<ExecState>,
     pub(super) buffer: ReadBuffer,
     pub(super) next_number: u32,
     /// Something that takes much memory was done since the last time there was nothing to do.
@@ -105,20 +115,23 @@ impl Server {
         (log, lock): (Log, Lock),
         signals: SignalFd,
     ) -> Result<Self, CreateError> {
+        let life = Life {
+            status: ShimStatus::Created,
+            started_at: None,
+            exit: None,
+            oom_kills: 0,
+            finished: VecDeque::new(),
+        };
         Ok(Self {
             config,
             container,
-            life: Life { status: ShimStatus::Created, started_at: None, exit: None, oom_kills: 0 },
+            life,
             log,
-            lock,
-            held: Vec::new(),
+            kept: Kept { lock, descriptors: Vec::new() },
             poller: Poller::new().map_err(CreateError::Watch)?,
-            signals,
-            oom: None,
-            listener: None,
+            doors: Doors { signals, oom: None, listener: None },
             processes: Vec::new(),
             peers: Vec::new(),
-            finished: VecDeque::new(),
             buffer: ReadBuffer::default(),
             next_number: INIT + 1,
             untidy: true,
@@ -141,11 +154,11 @@ impl Server {
         let listener = listen_on(&self.config.socket).map_err(listen)?;
         let mut listener = Watched::new(listener, Token::Listener);
         listener.set(&self.poller, Some(EventFlags::IN));
-        self.listener = Some(listener);
-        self.poller.watch(&self.signals, Token::Signals).map_err(CreateError::Watch)?;
+        self.doors.listener = Some(listener);
+        self.poller.watch(&self.doors.signals, Token::Signals).map_err(CreateError::Watch)?;
         // Not there without a memory controller; the exit record then says what is known at the end.
-        self.oom = self.container.cgroup.as_ref().and_then(|cgroup| cgroup.watch_oom().ok());
-        if let Some(oom) = &self.oom {
+        self.doors.oom = self.container.cgroup.as_ref().and_then(|cgroup| cgroup.watch_oom().ok());
+        if let Some(oom) = &self.doors.oom {
             self.poller.watch(oom.fd(), Token::Oom).map_err(CreateError::Watch)?;
         }
         Ok(u32::try_from(created.pid).unwrap_or(0))
@@ -244,7 +257,7 @@ impl Server {
     ///
     /// The socket's file stays: by now it may be that of a shim that follows, and nobody can tell without a race.
     pub(super) fn stop_listening(&mut self) {
-        if let Some(mut listener) = self.listener.take() {
+        if let Some(mut listener) = self.doors.listener.take() {
             listener.forget(&self.poller);
         }
     }
