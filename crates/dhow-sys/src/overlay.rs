@@ -23,7 +23,8 @@ use rustix::fs::{CWD, Mode, mkdirat, symlinkat};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, OpenTreeFlags,
-    fsconfig_create, fsconfig_set_string, fsmount, fsopen, mount, mount_change, open_tree,
+    fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount, mount_change,
+    open_tree,
 };
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
@@ -49,6 +50,11 @@ pub struct OverlayMount {
     pub work: Option<PathBuf>,
     /// Whether the mount refuses writes even where there is an `upper`.
     pub read_only: bool,
+    /// Whether nothing in `upper` needs to survive a loss of power, as it is removed at the end anyway.
+    ///
+    /// Else the kernel writes the whole file system of `upper` to the disk when the mount ends, which takes from
+    /// milliseconds to seconds. With it, `fsync` inside does nothing.
+    pub volatile: bool,
 }
 
 /// Why there is no mount.
@@ -114,13 +120,21 @@ impl OverlayMount {
             ([], Some(only), _) => bind(only, self.read_only),
             ([only], None, _) => bind(only, true),
             (_, Some(_), None) => Err(OverlayError::Incomplete("a work directory")),
-            _ => match self
-                .paths()
-                .all(|path| path.as_os_str().len() <= LONGEST_STRING)
-            {
-                true => self.by_steps(),
-                false => self.by_private_namespace(),
-            },
+            (_, _, Some(work)) => {
+                forget_volatile(work);
+                self.joined()
+            }
+            _ => self.joined(),
+        }
+    }
+
+    fn joined(&self) -> Result<OwnedFd, OverlayError> {
+        match self
+            .paths()
+            .all(|path| path.as_os_str().len() <= LONGEST_STRING)
+        {
+            true => self.by_steps(),
+            false => self.by_private_namespace(),
         }
     }
 
@@ -155,6 +169,10 @@ impl OverlayMount {
         }
         for (key, value) in OPTIONS {
             set(&context, key, Path::new(value))?;
+        }
+        if self.volatile && self.upper.is_some() {
+            fsconfig_set_flag(context.as_fd(), "volatile")
+                .map_err(|e| option_error("volatile", Path::new(""), e))?;
         }
         fsconfig_create(context.as_fd()).map_err(|e| OverlayError::Create {
             log: messages(&context),
@@ -220,6 +238,7 @@ impl OverlayMount {
             symlinkat(upper, CWD, "upper").map_err(step("name the upper directory"))?;
             symlinkat(work, CWD, "work").map_err(step("name the work directory"))?;
             options.push_str(",upperdir=upper,workdir=work");
+            options.push_str(if self.volatile { ",volatile" } else { "" });
         }
         for (key, value) in OPTIONS {
             options.push_str(&format!(",{key}={value}"));
@@ -241,11 +260,26 @@ impl OverlayMount {
 }
 
 fn set(context: &OwnedFd, key: &'static str, value: &Path) -> Result<(), OverlayError> {
-    fsconfig_set_string(context.as_fd(), key, value).map_err(|e| OverlayError::Option {
+    fsconfig_set_string(context.as_fd(), key, value).map_err(|e| option_error(key, value, e))
+}
+
+fn option_error(key: &'static str, value: &Path, error: Errno) -> OverlayError {
+    OverlayError::Option {
         key,
         value: value.display().to_string(),
-        source: e.into(),
-    })
+        source: error.into(),
+    }
+}
+
+/// Takes away the mark that a volatile mount was here, with which the kernel refuses any further one: it can't know
+/// that the machine has not lost power since. Who mounts volatile vouches for it.
+fn forget_volatile(work: &Path) {
+    let mark = work.join("work/incompat/volatile");
+    if std::fs::remove_file(mark.join("dirty")).is_ok() {
+        // What can't be removed says something else, and the kernel will too.
+        let _ = std::fs::remove_dir(&mark);
+        let _ = std::fs::remove_dir(work.join("work/incompat"));
+    }
 }
 
 /// What the kernel had to say about the file system being made, as ` (...)`.

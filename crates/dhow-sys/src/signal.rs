@@ -88,6 +88,14 @@ pub fn block(set: &SignalSet) -> io::Result<()> {
         .map(drop)
 }
 
+/// Makes the program of `command` start with no signal blocked: it would inherit the mask of the caller.
+pub fn start_unblocked(command: &mut std::process::Command) -> &mut std::process::Command {
+    use std::os::unix::process::CommandExt;
+    let none = SignalSet::empty();
+    // SAFETY: the closure only makes one system call, which is allowed between fork and exec.
+    unsafe { command.pre_exec(move || set_mask(&none).map(drop)) }
+}
+
 /// Gives every signal its default disposition again (Rust ignores SIGPIPE, a caller may ignore more).
 pub fn reset_dispositions() {
     for signal in 1..=64 {
@@ -144,6 +152,8 @@ pub struct SignalFd(OwnedFd);
 pub struct Delivered {
     /// Its number.
     pub signal: i32,
+    /// Where it comes from (`SI_*`): positive from the kernel (a terminal, a fault, a child), else from a process.
+    pub code: i32,
     /// The sender or, for SIGCHLD, the child.
     pub pid: i32,
 }
@@ -176,9 +186,10 @@ impl SignalFd {
             let bytes = [buffer[at], buffer[at + 1], buffer[at + 2], buffer[at + 3]];
             i32::from_ne_bytes(bytes)
         };
-        // ssi_signo stands first, ssi_pid after ssi_errno and ssi_code.
+        // ssi_signo, ssi_errno, ssi_code, ssi_pid, of four bytes each.
         Ok(Some(Delivered {
             signal: number(0),
+            code: number(8),
             pid: number(12),
         }))
     }

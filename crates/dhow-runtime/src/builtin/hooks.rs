@@ -40,7 +40,9 @@ fn run_one(hook: &Hook, state: &State) -> Result<(), String> {
     command.stdin(Stdio::from(input));
     command.stdout(Stdio::from(output.try_clone().map_err(said)?));
     command.stderr(Stdio::from(output.try_clone().map_err(said)?));
-    let mut child = command.spawn().map_err(said)?;
+    let mut child = dhow_sys::signal::start_unblocked(&mut command)
+        .spawn()
+        .map_err(said)?;
     if let Some(seconds) = hook
         .timeout()
         .and_then(|seconds| u64::try_from(seconds).ok())

@@ -27,11 +27,13 @@ use crate::error::{Error, Result};
 use crate::request::{CreateRequest, Created, ExecRequest, Executed, State, Status};
 use crate::seccomp::Program;
 use crate::{Runtime, spec};
-pub(crate) use record::{Folder, Record};
+pub(crate) use record::{Folder, OCI_VERSION, Record};
 
 /// The runtime that does the work in the calling process, which must have one thread only.
 ///
-/// The caller is the parent of each init and each exec: it waits for them and reaps them.
+/// The caller is the parent of each init and each exec: it waits for them and reaps them. An init does not end before
+/// the execs in its pid namespace are reaped, so they come first; [`Runtime::delete`] with force says so where it is not
+/// done.
 #[derive(Debug)]
 pub struct Builtin {
     state_root: PathBuf,
@@ -47,6 +49,8 @@ struct Live {
     seccomp: Option<Program>,
     /// There until it is started.
     channel: Option<Channel>,
+    /// The execs that nobody has reaped yet, as far as we know.
+    execs: Vec<OwnedFd>,
 }
 
 impl Builtin {
@@ -86,8 +90,26 @@ impl Builtin {
         Folder::of(&self.state_root, id)?.load(id)
     }
 
+    /// The folder of a container's state.
+    pub(crate) fn folder(&self, id: &str) -> Result<Folder> {
+        Folder::of(&self.state_root, id)
+    }
+
     fn live(&self) -> MutexGuard<'_, BTreeMap<String, Live>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Our own descriptors of the execs that are not reaped.
+    fn execs(&self, id: &str) -> Vec<OwnedFd> {
+        let mut live = self.live();
+        let Some(live) = live.get_mut(id) else {
+            return Vec::new();
+        };
+        live.execs.retain(is_unreaped);
+        live.execs
+            .iter()
+            .filter_map(|exec| exec.try_clone().ok())
+            .collect()
     }
 
     fn seccomp(&self, record: &Record) -> Result<Option<Program>> {
@@ -138,10 +160,12 @@ impl Runtime for Builtin {
     fn create(&self, request: &CreateRequest<'_>) -> Result<Created> {
         let waiting = create::create(&self.state_root, request, self.detached)?;
         let channel = Some(waiting.channel).filter(|_| !self.detached);
+        let (record, seccomp) = (waiting.record, waiting.seccomp);
         let live = Live {
-            record: waiting.record,
-            seccomp: waiting.seccomp,
+            record,
+            seccomp,
             channel,
+            execs: Vec::new(),
         };
         self.live().insert(request.id.to_owned(), live);
         Ok(Created {
@@ -214,7 +238,7 @@ impl Runtime for Builtin {
         if state.status != Status::Stopped
             && let Ok(target) = exec::target(&record)
         {
-            end(&record, &target)?;
+            end(&record, &target, &self.execs(id))?;
         }
         record.cgroup.remove()?;
         let hooks = record
@@ -232,7 +256,12 @@ impl Runtime for Builtin {
     fn exec(&self, id: &str, request: &ExecRequest<'_>) -> Result<Executed> {
         let record = self.record(id)?;
         let seccomp = self.seccomp(&record)?;
-        exec::exec(&record, seccomp, request)
+        let executed = exec::exec(&record, seccomp, request)?;
+        if let (Some(live), Ok(copy)) = (self.live().get_mut(id), executed.pidfd.try_clone()) {
+            live.execs.retain(is_unreaped);
+            live.execs.push(copy);
+        }
+        Ok(executed)
     }
 
     fn pause(&self, id: &str) -> Result<()> {
@@ -262,17 +291,36 @@ impl Runtime for Builtin {
     }
 }
 
-/// Kills the container's init and waits until it has ended.
-fn end(record: &Record, target: &OwnedFd) -> Result<()> {
+/// Kills everything in the container and waits until its init has ended.
+fn end(record: &Record, target: &OwnedFd, execs: &[OwnedFd]) -> Result<()> {
     // A frozen process on v1 does not even die.
     if record.cgroup.is_frozen().unwrap_or(false) {
         record.cgroup.freeze(false)?;
     }
     let _ = dhow_sys::signal::send(target, 9);
-    let mut wait = [PollFd::new(target, PollFlags::IN)];
+    record.cgroup.kill(9)?;
+    execs.iter().try_for_each(wait_for_end)?;
+    // The kernel keeps the init until the last process of its pid namespace is reaped, which is the caller's to do.
+    if execs.iter().any(is_unreaped) {
+        let state = "waiting for its execs to be reaped".into();
+        return Err(Error::WrongState {
+            action: "delete",
+            state,
+        });
+    }
+    wait_for_end(target)
+}
+
+fn wait_for_end(process: &OwnedFd) -> Result<()> {
+    let mut wait = [PollFd::new(process, PollFlags::IN)];
     rustix::io::retry_on_intr(|| poll(&mut wait, None)).map_err(|error| Error::Step {
         action: "cannot wait".into(),
         source: error.into(),
     })?;
     Ok(())
+}
+
+/// Whether the process is there, be it as a zombie.
+fn is_unreaped(process: &OwnedFd) -> bool {
+    dhow_sys::signal::send(process, 0).is_ok()
 }

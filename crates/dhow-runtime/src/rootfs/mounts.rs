@@ -31,7 +31,11 @@ fn bind(root: BorrowedFd<'_>, mount: &MountPlan, recursive: Recursive) -> Step {
     let place = if paths::is_directory(tree.as_fd()).step(|| what(mount))? {
         place(root, mount)?
     } else {
-        paths::make_file(root, &mount.destination).step(|| what(mount))?
+        let place = paths::make_file(root, &mount.destination).step(|| what(mount))?;
+        if paths::is_directory(place.as_fd()).step(|| what(mount))? {
+            return Err(failed(mount, "not a directory"));
+        }
+        place
     };
     finish(mount, tree, place)
 }

@@ -71,6 +71,7 @@ fn run(words: &[&str]) -> std::io::Result<()> {
             let mut memory = vec![0u8; megabytes << 20];
             memory.iter_mut().step_by(4096).for_each(|byte| *byte = 1);
             println!("allocated {}", memory.len());
+            std::mem::forget(memory);
         }
         ["unshare"] => dhow_sys::namespace::unshare(dhow_sys::namespace::kind::UTS)?,
         ["keyctl"] => {

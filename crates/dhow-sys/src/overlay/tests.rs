@@ -33,6 +33,7 @@ fn overlay(at: &Path, count: usize) -> OverlayMount {
         upper: Some(upper),
         work: Some(work),
         read_only: false,
+        volatile: false,
     }
 }
 
@@ -165,4 +166,28 @@ fn nothing_at_all_is_refused() {
         no_work.detached().unwrap_err().to_string(),
         "overlay mount without a work directory"
     );
+}
+
+#[test]
+fn volatile_mounts_follow_each_other() {
+    if !root() {
+        return;
+    }
+    let at = tempfile::tempdir().unwrap();
+    let plain = overlay(at.path(), 2);
+    let volatile = OverlayMount {
+        volatile: true,
+        ..plain.clone()
+    };
+    for overlay in [&volatile, &volatile, &plain, &volatile] {
+        let mount = overlay.detached().unwrap();
+        write(&mount, "written").unwrap();
+    }
+    let mount = volatile.by_private_namespace();
+    assert!(
+        mount.is_err(),
+        "the mark of the mount before is still there"
+    );
+    forget_volatile(&at.path().join("work"));
+    write(&volatile.by_private_namespace().unwrap(), "again").unwrap();
 }
