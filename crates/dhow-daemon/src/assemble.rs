@@ -1,4 +1,8 @@
 //! The composition root: everything the daemon is made of, put together.
+#![allow(
+    clippy::result_large_err,
+    reason = "these errors are made once, when the daemon ends"
+)]
 
 use std::fs;
 use std::io;

@@ -1,4 +1,8 @@
 //! The daemon's life: lock, listen, restore, serve, drain.
+#![allow(
+    clippy::result_large_err,
+    reason = "these errors are made once, when the daemon ends"
+)]
 
 use std::collections::BTreeMap;
 use std::io;

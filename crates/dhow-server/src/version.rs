@@ -81,7 +81,7 @@ pub(crate) async fn negotiate(mut request: Request, next: Next) -> Response {
     tracing::debug!(method = %request.method(), uri = %request.uri(), "request");
     let version = take_version(&mut request);
     let mut response = match check(version) {
-        Err(refusal) => refusal,
+        Err(refusal) => *refusal,
         Ok(version) => {
             request.extensions_mut().insert(version);
             // A panic is a bug; it must cost one request, not the connection's other ones or the answer's form.
@@ -149,13 +149,13 @@ fn split(path: &str) -> (String, Option<ApiVersion>) {
     }
 }
 
-fn check(version: Option<ApiVersion>) -> Result<ApiVersion, Response> {
+fn check(version: Option<ApiVersion>) -> Result<ApiVersion, Box<Response>> {
     let version = version.unwrap_or(ApiVersion::NEWEST);
     if version > ApiVersion::NEWEST {
-        return Err(ApiError::invalid(format!(
+        let text = format!(
             "client version {version} is too new. Maximum supported API version is {API_VERSION}"
-        ))
-        .into_response());
+        );
+        return Err(Box::new(ApiError::invalid(text).into_response()));
     }
     if version >= ApiVersion::OLDEST {
         return Ok(version);
@@ -165,13 +165,14 @@ fn check(version: Option<ApiVersion>) -> Result<ApiVersion, Response> {
          please upgrade your client to a newer version"
     );
     if version >= ApiVersion::JSON_ERRORS {
-        return Err(ApiError::invalid(text).into_response());
+        return Err(Box::new(ApiError::invalid(text).into_response()));
     }
     let headers = [
         (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
-    Err((StatusCode::BAD_REQUEST, headers, format!("{text}\n")).into_response())
+    let answer = (StatusCode::BAD_REQUEST, headers, format!("{text}\n"));
+    Err(Box::new(answer.into_response()))
 }
 
 #[cfg(test)]

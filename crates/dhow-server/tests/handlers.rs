@@ -1,5 +1,5 @@
 //! The routes with a real engine behind them, in this process: whatever needs no container that runs.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
 
 use std::path::Path;
 
@@ -315,7 +315,13 @@ fn volumes_live_and_die() {
 #[test]
 fn events_end_where_they_are_told_to() {
     with_router(|router| async move {
-        ask(&router, "POST", "/volumes/create", Some(r#"{"Name": "vol"}"#)).await;
+        ask(
+            &router,
+            "POST",
+            "/volumes/create",
+            Some(r#"{"Name": "vol"}"#),
+        )
+        .await;
         let said = ask(&router, "GET", "/events?since=1&until=1s", None).await;
         assert_eq!(said.body, b"");
         let until = jiff::Timestamp::now().as_second() + 1;

@@ -145,6 +145,10 @@ async fn join(
 fn gone(socket: &UnixStream) -> impl Future<Output = ()> + use<> {
     // A registration of its own: it never asks to be told of room for writing, so that the only news about writing
     // is that it has no more sense.
+    #[allow(
+        deprecated,
+        reason = "it is sound for a descriptor that is owned, and what takes its place is unsafe"
+    )]
     let watch = socket
         .as_fd()
         .try_clone_to_owned()

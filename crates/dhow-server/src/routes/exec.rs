@@ -44,9 +44,7 @@ async fn start(
     let hijack = Hijack::of(&mut request);
     let Json(request) = Json::<ExecStartRequest>::from_request(request, &()).await?;
     let mut options = convert::exec::start(&request);
-    if version.before(42) {
-        options.console_size = None;
-    } else if options.console_size.is_some() && !options.tty {
+    if version.before(42) || !options.tty {
         options.console_size = None;
     }
     let tty = execs.inspect(&id)?.request.tty;

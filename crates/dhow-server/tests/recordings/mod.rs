@@ -48,28 +48,28 @@ const DATA: &[&str] = &[
 
 /// One recorded exchange.
 #[derive(Debug, Clone)]
-pub struct Exchange {
-    pub name: String,
-    pub method: String,
-    pub path: String,
+pub(crate) struct Exchange {
+    pub(crate) name: String,
+    pub(crate) method: String,
+    pub(crate) path: String,
     /// The request's body as it is sent, and whether it is JSON.
-    pub body: Option<String>,
-    pub status: u16,
-    pub headers: Map<String, Value>,
-    pub response: Value,
+    pub(crate) body: Option<String>,
+    pub(crate) status: u16,
+    pub(crate) headers: Map<String, Value>,
+    pub(crate) response: Value,
 }
 
 /// What an engine answered.
 #[derive(Debug, Clone, Default)]
-pub struct Answer {
-    pub status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     /// Names in any case.
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 /// All exchanges, in order.
-pub fn exchanges() -> Vec<Exchange> {
+pub(crate) fn exchanges() -> Vec<Exchange> {
     RECORDINGS
         .lines()
         .map(|line| exchange(&serde_json::from_str(line).unwrap()))
@@ -96,18 +96,18 @@ fn exchange(line: &Value) -> Exchange {
 
 /// The state of a replay: what the recorded ids are here.
 #[derive(Debug, Default)]
-pub struct Replay {
+pub(crate) struct Replay {
     replaced: BTreeMap<String, String>,
 }
 
 impl Replay {
     /// Has `recorded` sent and expected as `here`, everywhere: the address of a registry, for instance.
-    pub fn replace(&mut self, recorded: &str, here: &str) {
+    pub(crate) fn replace(&mut self, recorded: &str, here: &str) {
         self.replaced.insert(recorded.to_owned(), here.to_owned());
     }
 
     /// The exchange as it is to be sent here.
-    pub fn prepare(&self, exchange: &Exchange) -> Exchange {
+    pub(crate) fn prepare(&self, exchange: &Exchange) -> Exchange {
         let mut exchange = exchange.clone();
         for (recorded, here) in &self.replaced {
             exchange.path = exchange.path.replace(recorded, here);
@@ -119,7 +119,7 @@ impl Replay {
     }
 
     /// What is different in the answer to a prepared exchange and not known to be, one line each.
-    pub fn compare(&mut self, exchange: &Exchange, answer: &Answer) -> Vec<String> {
+    pub(crate) fn compare(&mut self, exchange: &Exchange, answer: &Answer) -> Vec<String> {
         self.learn(exchange, answer);
         let known = known();
         compare(exchange, answer)
@@ -149,7 +149,7 @@ impl Replay {
 }
 
 /// The known differences: patterns of an exchange's name and of the difference, each with its reason.
-pub fn known() -> Vec<(String, String)> {
+pub(crate) fn known() -> Vec<(String, String)> {
     let list: Vec<Value> = serde_json::from_str(DIFFERENCES).unwrap();
     list.iter()
         .flat_map(|entry| {
@@ -189,7 +189,7 @@ fn matches(pattern: &str, text: &str) -> bool {
 }
 
 /// Every difference between a recorded exchange and an answer.
-pub fn compare(exchange: &Exchange, answer: &Answer) -> Vec<String> {
+pub(crate) fn compare(exchange: &Exchange, answer: &Answer) -> Vec<String> {
     let mut found = Vec::new();
     if exchange.status != answer.status {
         let body = String::from_utf8_lossy(&answer.body);
