@@ -12,8 +12,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let directory = PathBuf::from(std::env::args_os().nth(1).ok_or("usage: apply DIRECTORY")?);
     std::fs::create_dir(&directory)?;
     let start = Instant::now();
-    let applied = apply(std::io::stdin().lock(), &directory, &ApplyOptions::default())?;
+    let applied = apply(
+        std::io::stdin().lock(),
+        &directory,
+        &ApplyOptions::default(),
+    )?;
     let time = start.elapsed();
-    println!("{} entries, {} bytes in {time:?}", applied.entries, applied.bytes);
+    println!(
+        "{} entries, {} bytes in {time:?}",
+        applied.entries, applied.bytes
+    );
     Ok(())
 }

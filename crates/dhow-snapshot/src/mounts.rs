@@ -19,6 +19,9 @@ pub struct Mounts {
     pub work: Option<PathBuf>,
     /// Whether nothing may be written.
     pub read_only: bool,
+    /// Whether the container's changes need not survive a loss of power; see [`OverlayMount::volatile`].
+    #[serde(default)]
+    pub volatile: bool,
 }
 
 impl Mounts {
@@ -30,6 +33,7 @@ impl Mounts {
             upper: self.upper.clone(),
             work: self.work.clone(),
             read_only: self.read_only,
+            volatile: self.volatile,
         }
     }
 

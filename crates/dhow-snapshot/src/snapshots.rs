@@ -173,6 +173,7 @@ fn container_mounts(folder: &Path, lower: Vec<PathBuf>) -> Mounts {
         upper,
         work,
         read_only: false,
+        volatile: false,
     }
 }
 

@@ -206,3 +206,39 @@ fn replacing_directories_over_and_over_stays_cheap() {
     .unwrap();
     assert!(start.elapsed() < Duration::from_secs(20));
 }
+
+#[test]
+fn without_descriptors_there_is_one_clear_error() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+
+    // The limit is the whole process's: this test runs itself again in one of its own.
+    const CHILD: &str = "DHOW_TEST_WITHOUT_DESCRIPTORS";
+    let entries = (0..40).map(|index| file(&format!("d{index}/f"), "x"));
+    let tar = archive(entries.collect::<Vec<_>>());
+    if std::env::var_os(CHILD).is_some() {
+        let at = tempfile::tempdir().unwrap();
+        let limit = Rlimit {
+            current: Some(16),
+            maximum: Some(16),
+        };
+        setrlimit(Resource::Nofile, limit).unwrap();
+        let error = apply(tar.as_slice(), at.path(), &ApplyOptions::default()).unwrap_err();
+        let text = dhow_errdefs::chain(&error).to_string();
+        assert!(
+            text.ends_with("Too many open files (os error 24)"),
+            "{text}"
+        );
+        return;
+    }
+    let name = "hostile::without_descriptors_there_is_one_clear_error";
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([name, "--exact", "--test-threads=1"])
+        .env(CHILD, "1")
+        .output()
+        .unwrap();
+    assert!(
+        child.status.success(),
+        "{}",
+        String::from_utf8_lossy(&child.stdout)
+    );
+}

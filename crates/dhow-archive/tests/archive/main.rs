@@ -8,5 +8,6 @@ mod copy;
 mod diff;
 mod format;
 mod hostile;
+mod property;
 mod remove;
 mod settle;
