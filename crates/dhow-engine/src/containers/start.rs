@@ -41,13 +41,9 @@ impl Containers {
             source: Box::new(source),
         };
         // It must not be removed between the two.
-        let auto_remove = container.record().host.auto_remove;
-        let keep = |keep: bool| {
-            container.change(|record| record.host.auto_remove = auto_remove && !keep);
-        };
-        keep(true);
+        container.live().keep = true;
         let stopped = self.stop(&container.id, options).await;
-        keep(false);
+        container.live().keep = false;
         match stopped {
             Ok(()) | Err(Error::NotModified(_)) => {}
             Err(error @ (Error::Invalid(_) | Error::Operation { .. })) => return Err(error),

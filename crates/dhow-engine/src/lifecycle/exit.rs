@@ -8,9 +8,10 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use super::restart::{self, Run};
-use super::{mounts, network, remove, report, start};
+use super::{files, mounts, network, remove, report, start};
 use crate::container::{ContainerRecord, Exit, Status};
 use crate::services::{Services, blocking};
+use crate::spec::IpcMode;
 use crate::store::Container;
 use crate::{Error, Result};
 
@@ -114,13 +115,17 @@ pub(crate) async fn ended(
     let plan = plan(services, container, &before, exit.code);
     let record = container.save(&services.db, |record| note(record, exit, plan.is_some()))?;
     tell(services, &before, exit);
+    // Asked before anybody hears of the end and goes on.
+    let goes = record.host.auto_remove && !container.live().keep;
     container.ended(Exit {
         code: exit.code,
         error: None,
     });
     match plan {
         Some(delay) => later(services, container, delay),
-        None if record.host.auto_remove => remove::remove(services, container, true).await?,
+        None if goes => {
+            remove::remove(services, container, true).await?;
+        }
         None => {}
     }
     Ok(())
@@ -130,16 +135,27 @@ pub(crate) async fn ended(
 pub(crate) fn clean(services: &Services, record: &ContainerRecord) {
     network::release(services, record);
     mounts::unmount(services, record);
-    let folder = services.run_folder(&record.id);
-    match std::fs::remove_dir_all(&folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => report(
-            "remove run folder",
-            Err(Error::File {
-                action: "remove",
-                path: folder,
-                source: error,
-            }),
-        ),
+    if record.host.ipc_mode == IpcMode::Shareable {
+        files::unmount_shm(services, &record.id);
+    }
+    remove_run_folder(services, &record.id);
+}
+
+/// Removes the folder of a container's run; fine when it is gone.
+pub(crate) fn remove_run_folder(services: &Services, id: &str) {
+    let path = services.run_folder(id);
+    match std::fs::remove_dir_all(&path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            let action = "remove";
+            report(
+                "remove run folder",
+                Err(Error::File {
+                    action,
+                    path,
+                    source,
+                }),
+            );
+        }
         _ => {}
     }
 }

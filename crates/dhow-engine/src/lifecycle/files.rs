@@ -1,8 +1,11 @@
 //! The files of a container's `/etc` that are the engine's: `hostname`, `hosts`, `resolv.conf`.
 
+use std::ffi::CString;
 use std::fs::File;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 use dhow_network::{HostsEntry, ResolvOptions, hosts_file, resolv_conf};
 
@@ -150,6 +153,37 @@ fn resolver(services: &Services, record: &ContainerRecord) -> String {
         theirs = uplinks;
     }
     resolv_conf(&theirs, &wish)
+}
+
+/// Where a container keeps the `/dev/shm` that others may share.
+pub(super) fn shm(services: &Services, id: &str) -> PathBuf {
+    services.run_folder(id).join("shm")
+}
+
+/// Mounts the `/dev/shm` that others may share. It is on the host as long as the container runs: a mount within a
+/// container's namespace could not be given to another one.
+pub(super) fn make_shm(services: &Services, record: &ContainerRecord) -> Result<PathBuf> {
+    let path = shm(services, &record.id);
+    super::create::make_folder(&path)?;
+    let flags = MountFlags::NOSUID | MountFlags::NOEXEC | MountFlags::NODEV;
+    let options =
+        CString::new(format!("mode=1777,size={}", record.host.shm_size)).unwrap_or_default();
+    let mounted = mount("shm", &path, "tmpfs", flags, options.as_c_str());
+    mounted.map_err(|error| Error::File {
+        action: "mount",
+        path: path.clone(),
+        source: error.into(),
+    })?;
+    Ok(path)
+}
+
+/// Takes [`make_shm`] back; fine when nothing is mounted there.
+pub(super) fn unmount_shm(services: &Services, id: &str) {
+    // What is not mounted or not there needs no unmounting, and anything else shows when the folder is removed.
+    let _ = unmount(
+        &shm(services, id),
+        UnmountFlags::DETACH | UnmountFlags::NOFOLLOW,
+    );
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {

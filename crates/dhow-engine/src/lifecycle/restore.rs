@@ -13,7 +13,7 @@ use dhow_shim::{ShimEvent, ShimState, ShimStatus};
 use futures::future::join_all;
 use jiff::Timestamp;
 
-use super::{exit, health, remove, report, restart, start};
+use super::{exit, files, health, remove, report, restart, start};
 use crate::container::Status;
 use crate::services::{Services, blocking};
 use crate::store::Container;
@@ -207,13 +207,8 @@ fn tidy(services: &Services, runs: &HashSet<String>) -> Result<()> {
         }
     }
     for id in runs.iter().filter(|id| !known.contains(id.as_str())) {
-        let folder = services.run_folder(id);
-        let removed = std::fs::remove_dir_all(&folder).map_err(|source| Error::File {
-            action: "remove",
-            path: folder,
-            source,
-        });
-        report("remove run folder", removed);
+        files::unmount_shm(services, id);
+        exit::remove_run_folder(services, id);
     }
     Ok(())
 }

@@ -4,7 +4,7 @@
 //! container, unless ports are published, whose sockets the supervisor inherits.
 
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dhow_oci::runtime::Spec;
@@ -187,6 +187,8 @@ fn bundle(services: &Services, record: &ContainerRecord) -> Result<ShimConfig> {
             upper: mounts.upper,
             work: mounts.work,
             read_only: mounts.read_only,
+            // With its container everything in it goes away, after a crash of the machine too.
+            volatile: record.host.auto_remove,
         },
         user: config.user.clone(),
         additional_groups: record.host.group_add.clone(),
@@ -198,7 +200,7 @@ fn bundle(services: &Services, record: &ContainerRecord) -> Result<ShimConfig> {
     })
 }
 
-fn write_spec(run: &std::path::Path, spec: &Spec) -> Result<()> {
+fn write_spec(run: &Path, spec: &Spec) -> Result<()> {
     let path = run.join("config.json");
     let write = || std::fs::write(&path, serde_json::to_vec(spec)?);
     write().map_err(|source| Error::File {
@@ -229,15 +231,19 @@ fn inputs(
         parent => parent,
     };
     let network = match &host.network_mode {
-        NetworkMode::Container(other) => Some(joined(services, other)?),
+        NetworkMode::Container(other) => Some(joined(services, other, "network")?),
         _ => None,
     };
-    let ipc = match &host.ipc_mode {
-        IpcMode::Container(other) => Some(joined_ipc(services, other)?),
-        _ => None,
+    let (ipc, shm) = match &host.ipc_mode {
+        IpcMode::Container(other) => {
+            let (pid, shm) = joined_ipc(services, other)?;
+            (Some(pid), Some(shm))
+        }
+        IpcMode::Shareable => (None, Some(files::make_shm(services, record)?)),
+        _ => (None, None),
     };
     let pid = match &host.pid_mode {
-        PidMode::Container(other) => Some(joined(services, other)?),
+        PidMode::Container(other) => Some(joined(services, other, "PID")?),
         _ => None,
     };
     let mut devices = if host.privileged {
@@ -250,6 +256,8 @@ fn inputs(
         files,
         sources,
         joined: oci::Joined { network, ipc, pid },
+        shm,
+        has_mqueue: Path::new("/dev/mqueue").exists(),
         devices,
         cgroup: PathBuf::from("/").join(parent).join(&record.id),
         cgroup_v2: host::machine::has_cgroup_v2(),
@@ -265,32 +273,28 @@ fn inputs(
 }
 
 /// The init of a running container whose namespace is joined.
-fn joined(services: &Services, name: &str) -> Result<u32> {
+fn joined(services: &Services, name: &str, what: &str) -> Result<u32> {
     let other = services.find(name)?.record();
     if !other.state.status.has_process() {
         return Err(Error::Conflict(format!(
-            "cannot join network of a non running container: {}",
+            "cannot join {what} of a non running container: {}",
             other.id
         )));
     }
     Ok(other.state.pid)
 }
 
-fn joined_ipc(services: &Services, name: &str) -> Result<u32> {
-    let other = services.find(name)?.record();
-    if !other.state.status.has_process() {
-        return Err(Error::Conflict(format!(
-            "cannot join IPC of a non running container: {}",
-            other.id
-        )));
-    }
-    if !matches!(other.host.ipc_mode, IpcMode::Shareable | IpcMode::Host) {
+/// The init whose IPC namespace is joined, and where its `/dev/shm` is on the host.
+fn joined_ipc(services: &Services, name: &str) -> Result<(u32, PathBuf)> {
+    let pid = joined(services, name, "IPC")?;
+    let other = services.find(name)?;
+    if !matches!(other.record().host.ipc_mode, IpcMode::Shareable) {
         return Err(Error::Conflict(format!(
             "can't join IPC of container {}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)",
             other.id
         )));
     }
-    Ok(other.state.pid)
+    Ok((pid, files::shm(services, &other.id)))
 }
 
 /// Connects the clients that wait, before the init prints anything.

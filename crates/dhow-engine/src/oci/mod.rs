@@ -29,6 +29,10 @@ pub(crate) struct Inputs {
     pub(crate) sources: Vec<PathBuf>,
     /// The namespaces of other containers to join.
     pub(crate) joined: Joined,
+    /// The host's folder that is `/dev/shm`, where containers share it.
+    pub(crate) shm: Option<PathBuf>,
+    /// The host has `/dev/mqueue`.
+    pub(crate) has_mqueue: bool,
     /// The host's devices asked for (all of them when privileged).
     pub(crate) devices: Vec<HostDevice>,
     /// The cgroup's path below the hierarchies' roots.

@@ -75,27 +75,29 @@ fn system_mounts(record: &ContainerRecord, inputs: &Inputs) -> Vec<Mount> {
             &[access, "nosuid", "noexec", "nodev"],
         ),
     ];
-    match &host.ipc_mode {
-        IpcMode::Host => {
-            list.push(bind("/dev/mqueue", "/dev/mqueue".into(), &["rbind"]));
-            list.push(bind("/dev/shm", "/dev/shm".into(), &["rbind"]));
+    list.extend(ipc_mounts(record, inputs));
+    list
+}
+
+/// `/dev/mqueue` and `/dev/shm` belong to the IPC namespace.
+fn ipc_mounts(record: &ContainerRecord, inputs: &Inputs) -> Vec<Mount> {
+    let kernel = ["nosuid", "noexec", "nodev"];
+    let mqueue = mount("/dev/mqueue", "mqueue", "mqueue", &kernel);
+    let shm = |source: &str| bind("/dev/shm", source.into(), &["rbind"]);
+    match (&record.host.ipc_mode, &inputs.shm) {
+        (IpcMode::Host, _) => {
+            let mqueue = bind("/dev/mqueue", "/dev/mqueue".into(), &["rbind"]);
+            let mqueue = inputs.has_mqueue.then_some(mqueue);
+            mqueue.into_iter().chain([shm("/dev/shm")]).collect()
         }
-        IpcMode::None => list.push(mount("/dev/mqueue", "mqueue", "mqueue", &kernel)),
-        IpcMode::Container(_) => {
-            list.push(mount("/dev/mqueue", "mqueue", "mqueue", &kernel));
-            if let Some(pid) = inputs.joined.ipc {
-                let theirs = PathBuf::from(format!("/proc/{pid}/root/dev/shm"));
-                list.push(bind("/dev/shm", theirs, &["rbind"]));
-            }
-        }
-        IpcMode::Default | IpcMode::Private | IpcMode::Shareable => {
-            list.push(mount("/dev/mqueue", "mqueue", "mqueue", &kernel));
-            let size = format!("size={}", host.shm_size);
+        (IpcMode::None, _) => vec![mqueue],
+        (_, Some(shared)) => vec![mqueue, shm(&shared.to_string_lossy())],
+        (_, None) => {
+            let size = format!("size={}", record.host.shm_size);
             let options = ["nosuid", "noexec", "nodev", "mode=1777", &size];
-            list.push(mount("/dev/shm", "tmpfs", "shm", &options));
+            vec![mqueue, mount("/dev/shm", "tmpfs", "shm", &options)]
         }
     }
-    list
 }
 
 fn etc_files(record: &ContainerRecord, inputs: &Inputs) -> Vec<Mount> {

@@ -35,6 +35,8 @@ pub(crate) struct Live {
     pub(crate) pending: Vec<Pending>,
     /// Dropped to call the next restart off.
     pub(crate) restart: Option<oneshot::Sender<()>>,
+    /// It is being restarted by the user: not to be removed at its end, whatever it wishes.
+    pub(crate) keep: bool,
     /// How often in a row it was restarted quickly.
     pub(crate) quick_restarts: u32,
     /// Dropped when the container ends; ends the health check.

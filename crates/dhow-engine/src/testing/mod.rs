@@ -6,6 +6,7 @@ mod lifecycle;
 mod network;
 mod restore;
 mod supervisor;
+mod verbs;
 
 use std::sync::Arc;
 
