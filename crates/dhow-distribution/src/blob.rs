@@ -13,7 +13,7 @@ use crate::{Error, Repository};
 /// The bytes of a blob as they come in; exactly the descriptor's size from the offset on, or an error.
 ///
 /// When the transfer breaks, the rest is asked for again, waiting a little longer each time; only attempts that
-/// brought nothing count against the limit.
+/// brought next to nothing count against the limit.
 #[derive(Debug)]
 pub struct BlobStream {
     repository: Repository,
@@ -23,7 +23,13 @@ pub struct BlobStream {
     /// Bytes to drop from a server that sent the whole blob though a part was asked for.
     skip: u64,
     fruitless: u32,
+    /// Bytes that the current connection brought.
+    brought: u64,
 }
+
+/// What a connection must bring not to count as fruitless: a server that hands out a few bytes at a time would keep a
+/// pull busy for ever.
+const FRUIT: u64 = 64 << 10;
 
 impl BlobStream {
     pub(crate) async fn open(
@@ -38,6 +44,7 @@ impl BlobStream {
             position: offset,
             skip: 0,
             fruitless: 0,
+            brought: 0,
         };
         if stream.position < stream.descriptor.size {
             stream.connect().await?;
@@ -63,7 +70,10 @@ impl BlobStream {
             match self.read().await {
                 Ok(Some(bytes)) => {
                     if let Some(bytes) = self.take(bytes)? {
-                        self.fruitless = 0;
+                        self.brought += u64::try_from(bytes.len()).unwrap_or(0);
+                        if self.brought >= FRUIT {
+                            self.fruitless = 0;
+                        }
                         return Ok(Some(bytes));
                     }
                 }
@@ -145,6 +155,7 @@ impl BlobStream {
             _ => self.position,
         };
         self.response = Some(response);
+        self.brought = 0;
         Ok(())
     }
 }

@@ -33,6 +33,8 @@ pub(crate) struct LayerJob {
     /// To be told when this one is.
     pub(crate) done: oneshot::Sender<()>,
     pub(crate) meter: Meter,
+    /// Held by every thread that works on the layer, so that the end of all of them can be waited for.
+    pub(crate) working: mpsc::Sender<()>,
 }
 
 /// Does the whole job.
@@ -45,9 +47,13 @@ pub(crate) async fn fetch_layer(mut job: LayerJob) -> Result<(), Error> {
     let meter = job.meter.clone();
     if let Some(unpacked) = unpacked {
         let (store, parent, expected) = (Arc::clone(&job.store), job.parent, job.diff_id);
-        spawn_blocking(move || commit(&store, unpacked, &expected, parent.as_ref()))
-            .await
-            .map_err(|_| Error::Cancelled("the pull"))??;
+        let working = job.working.clone();
+        spawn_blocking(move || {
+            let _working = working;
+            commit(&store, unpacked, &expected, parent.as_ref())
+        })
+        .await
+        .map_err(|_| Error::Cancelled("the pull"))??;
     }
     meter.status("Pull complete").await;
     // The layer above may be gone already.
@@ -118,9 +124,13 @@ async fn prepare(job: &LayerJob) -> Result<Option<Unpacked>, Error> {
 async fn unpack_blob(job: &LayerJob) -> Result<Unpacked, Error> {
     job.meter.status("Extracting").await;
     let (store, layer) = (Arc::clone(&job.store), job.layer.clone());
-    spawn_blocking(move || unpack_stored(&store, &layer))
-        .await
-        .map_err(|_| Error::Cancelled("the pull"))?
+    let working = job.working.clone();
+    spawn_blocking(move || {
+        let _working = working;
+        unpack_stored(&store, &layer)
+    })
+    .await
+    .map_err(|_| Error::Cancelled("the pull"))?
 }
 
 /// Unpacks a layer whose blob is here. Blocking.
@@ -140,8 +150,10 @@ async fn download(job: &LayerJob, ingest: Ingest) -> Result<(), Error> {
     let (sender, mut receiver) = mpsc::channel::<bytes::Bytes>(PIECES);
     let offset = ingest.offset();
     let (digest, size) = (job.layer.digest, job.layer.size);
+    let working = job.working.clone();
     let writer = spawn_blocking(move || {
         use std::io::Write;
+        let _working = working;
         let mut ingest = ingest;
         while let Some(bytes) = receiver.blocking_recv() {
             ingest.write_all(&bytes).map_err(|source| Error::Io {
@@ -170,7 +182,11 @@ async fn download_and_unpack(job: &LayerJob, ingest: Ingest) -> Result<Unpacked,
     let (sender, receiver) = mpsc::channel(PIECES);
     let feed = Feed::new(receiver, ingest, job.layer.size, job.meter.clone());
     let (store, layer) = (Arc::clone(&job.store), job.layer.clone());
-    let worker = spawn_blocking(move || unpack_feed(&store, feed, &layer));
+    let working = job.working.clone();
+    let worker = spawn_blocking(move || {
+        let _working = working;
+        unpack_feed(&store, feed, &layer)
+    });
     let received = receive(job, 0, sender).await;
     if received.is_ok() {
         job.meter.status("Verifying Checksum").await;

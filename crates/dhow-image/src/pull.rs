@@ -7,7 +7,7 @@ use dhow_oci::{
     Descriptor, Digest, ImageConfig, Manifest, ManifestOrIndex, Platform, Reference, media_type,
 };
 use jiff::Timestamp;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::fetch::{LayerJob, fetch_layer};
@@ -72,7 +72,8 @@ impl Store {
         let done = match result {
             Ok(selected) => selected,
             Err(error) => {
-                self.give_up(&target.digest, &error);
+                drop(pull);
+                self.give_up(&target.digest, &error).await;
                 return Err(error);
             }
         };
@@ -96,21 +97,18 @@ impl Store {
     }
 
     /// After a failed pull: what can't be gone on with is removed, the rest is kept for the next attempt.
-    fn give_up(self: &Arc<Self>, target: &Digest, error: &Error) {
+    async fn give_up(self: &Arc<Self>, target: &Digest, error: &Error) {
         if matches!(error, Error::Registry(_) | Error::Cancelled(_)) {
             return;
         }
         let (store, key) = (Arc::clone(self), target.to_string());
-        tokio::task::spawn_blocking(move || {
-            let collected = store
-                .db
-                .delete::<LeaseRecord>(&key)
-                .map_err(Error::from)
-                .and_then(|_| store.collect_garbage());
-            if let Err(error) = collected {
-                tracing::warn!(%error, "clearing up after a failed pull");
-            }
+        let collecting = tokio::task::spawn_blocking(move || {
+            store.db.delete::<LeaseRecord>(&key)?;
+            store.collect_garbage()
         });
+        if let Ok(Err(error)) = collecting.await {
+            tracing::warn!(%error, "clearing up after a failed pull");
+        }
     }
 
     /// Has new blobs and layers written to the disk for good, without anyone waiting for it.
@@ -360,6 +358,7 @@ impl Pull<'_> {
         }
         // Dropping the set, with this future or at the first error, stops all of them.
         let mut tasks = JoinSet::new();
+        let (working, mut ended) = mpsc::channel(1);
         let mut before = None;
         for (n, meter) in missing {
             let (done, next) = oneshot::channel();
@@ -373,24 +372,33 @@ impl Pull<'_> {
                 after: before.replace(next),
                 done,
                 meter,
+                working: working.clone(),
             };
             tasks.spawn(fetch_layer(job));
         }
-        let mut cancelled = None;
-        while let Some(joined) = tasks.join_next().await {
-            match joined.map_err(|_| Error::Cancelled("the pull")).flatten() {
-                Ok(()) => {}
-                // A layer that waited for a failed one; that one's own error is still to come.
-                Err(error @ Error::Cancelled(_)) => cancelled = Some(error),
-                Err(error) => return Err(error),
-            }
-        }
-        if let Some(error) = cancelled {
-            return Err(error);
-        }
+        drop(working);
+        let result = first_error(&mut tasks).await;
+        tasks.shutdown().await;
+        // Threads can't be stopped, only left without input: they end soon.
+        while ended.recv().await.is_some() {}
+        result?;
         for layer in layers {
             self.store.remember_source(&layer.digest, self.reference)?;
         }
         Ok(())
     }
+}
+
+/// Waits until all tasks are done or one has failed.
+async fn first_error(tasks: &mut JoinSet<Result<(), Error>>) -> Result<(), Error> {
+    let mut cancelled = Ok(());
+    while let Some(joined) = tasks.join_next().await {
+        match joined.map_err(|_| Error::Cancelled("the pull")).flatten() {
+            Ok(()) => {}
+            // A layer that waited for a failed one; that one's own error is still to come.
+            Err(error @ Error::Cancelled(_)) => cancelled = Err(error),
+            Err(error) => return Err(error),
+        }
+    }
+    cancelled
 }

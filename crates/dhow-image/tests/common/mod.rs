@@ -1,5 +1,7 @@
 //! An image store in a folder of its own, and what tests need around it.
-#![allow(dead_code, clippy::unwrap_used, reason = "tests")]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "tests")]
+
+pub mod fixture;
 
 use std::path::Path;
 
