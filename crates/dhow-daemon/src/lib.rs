@@ -11,6 +11,7 @@
 
 mod activation;
 mod assemble;
+mod idle;
 mod listen;
 mod lock;
 mod logs;

@@ -110,7 +110,6 @@ impl Life {
             listeners.names.join(" ")
         );
         self.notify.ready();
-        dhow_sys::memory::trim_heap();
         loop {
             match signals.next().await {
                 Asked::Reload => self.reload(&engine),

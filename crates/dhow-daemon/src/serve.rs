@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::idle::{self, Idle};
 use crate::listen::Listener;
 use crate::tls::Acceptor;
 
@@ -29,12 +30,16 @@ pub(crate) struct Serving {
     stop: CancellationToken,
     connections: TaskTracker,
     remote: Arc<Semaphore>,
+    idle: Idle,
 }
 
 impl Serving {
     /// Serves `router` until `stop` is cancelled.
     pub(crate) fn new(router: Router, stop: CancellationToken) -> Self {
+        let idle = Idle::default();
+        tokio::spawn(idle.clone().watch(idle::give_back));
         Self {
+            idle,
             router,
             stop,
             connections: TaskTracker::new(),
@@ -129,9 +134,10 @@ impl Serving {
         C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (router, stop) = (self.router.clone(), self.stop.clone());
+        let connected = self.idle.connected();
         self.connections.spawn(async move {
             serve_connection(connection, router, limits, stop).await;
-            drop(permit);
+            drop((permit, connected));
         });
     }
 }
