@@ -81,6 +81,11 @@ impl Services {
         self.run_folder(id).join("shim.sock")
     }
 
+    /// Where runtimes keep what they know of running containers.
+    pub(crate) fn runtime_root(&self) -> PathBuf {
+        self.config.exec_root.join("runtime")
+    }
+
     /// Tells an event about a container.
     pub(crate) fn tell(&self, record: &ContainerRecord, action: impl Into<String>) {
         self.tell_with(record, action, &[]);

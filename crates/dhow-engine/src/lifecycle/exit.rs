@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use super::restart::{self, Run};
-use super::{files, mounts, network, remove, report, start};
+use super::{abandoned, files, mounts, network, remove, report, start};
 use crate::container::{ContainerRecord, Exit, Status};
 use crate::services::{Services, blocking};
 use crate::spec::IpcMode;
@@ -63,17 +63,27 @@ async fn listen(
                 container.live().task = Some(task);
                 events = anew;
             }
-            Err(_) => return left_behind(services, &container.record()),
+            Err(_) => return left_behind(services, &container.record()).await,
         }
     }
 }
 
-/// How a container whose supervisor is gone has ended: what that left behind, or nobody knows.
-pub(crate) fn left_behind(services: &Services, record: &ContainerRecord) -> ExitRecord {
-    let found = services
-        .supervisor
-        .exit_record(&services.folder(&record.id));
-    let found = found.unwrap_or_else(|error| {
+/// How a container whose supervisor is gone has ended: what that left behind, or nobody knows. What still runs of it
+/// is ended.
+pub(crate) async fn left_behind(
+    services: &Arc<Services>,
+    record: &Arc<ContainerRecord>,
+) -> ExitRecord {
+    let (own, id) = (services.clone(), record.id.clone());
+    let (folder, runtime) = (services.folder(&record.id), record.host.runtime.clone());
+    let found = blocking(move || {
+        let found = own.supervisor.exit_record(&folder)?;
+        if found.is_none() {
+            abandoned::end(&own, &id, &runtime);
+        }
+        Ok::<_, Error>(found)
+    });
+    let found = found.await.unwrap_or_else(|error| {
         tracing::warn!(
             "exit record of {}: {}",
             record.id,

@@ -1,5 +1,6 @@
 //! What happens in a container's life, step by step; the verbs of [`Containers`](crate::Containers) are built of it.
 
+pub(crate) mod abandoned;
 pub(crate) mod create;
 pub(crate) mod exit;
 pub(crate) mod files;

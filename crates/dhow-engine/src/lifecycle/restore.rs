@@ -13,7 +13,7 @@ use dhow_shim::{ShimEvent, ShimState, ShimStatus};
 use futures::future::join_all;
 use jiff::Timestamp;
 
-use super::{exit, files, health, remove, report, restart, start};
+use super::{abandoned, exit, files, health, remove, report, restart, start};
 use crate::container::Status;
 use crate::services::{Services, blocking};
 use crate::store::Container;
@@ -145,7 +145,7 @@ fn note_network(services: &Services, record: &mut crate::container::ContainerRec
 async fn gone(services: &Arc<Services>, container: &Arc<Container>) -> Result<()> {
     let record = container.record();
     if record.state.status.has_process() {
-        let exit = exit::left_behind(services, &record);
+        let exit = exit::left_behind(services, &record).await;
         return exit::ended(services, container, &exit).await;
     }
     // The record does not say that it ran. If it ended later than is known, it did, and ended before that was noted.
@@ -165,6 +165,7 @@ async fn gone(services: &Arc<Services>, container: &Arc<Container>) -> Result<()
     }
     let own = services.clone();
     blocking(move || {
+        abandoned::end(&own, &record.id, &record.host.runtime);
         exit::clean(&own, &record);
         Ok::<_, Error>(())
     })
@@ -204,6 +205,15 @@ fn tidy(services: &Services, runs: &HashSet<String>) -> Result<()> {
     for id in names(&services.config.data_root.join("containers")) {
         if !known.contains(id.as_str()) {
             remove::remove_folder(services, &id);
+        }
+    }
+    for id in names(&services.runtime_root()) {
+        if !active.contains(&id) {
+            let record = services.find(&id).ok().map(|container| container.record());
+            let runtime = record
+                .map(|record| record.host.runtime.clone())
+                .unwrap_or_default();
+            abandoned::end(services, &id, &runtime);
         }
     }
     for id in runs.iter().filter(|id| !known.contains(id.as_str())) {

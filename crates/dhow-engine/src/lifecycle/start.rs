@@ -181,7 +181,7 @@ fn bundle(services: &Services, record: &ContainerRecord) -> Result<ShimConfig> {
         bundle: run.clone(),
         state_dir: services.folder(&record.id),
         runtime: runtime(services, &record.host.runtime),
-        runtime_root: services.config.exec_root.join("runtime"),
+        runtime_root: services.runtime_root(),
         rootfs: Rootfs::Overlay {
             lower: mounts.lower,
             upper: mounts.upper,

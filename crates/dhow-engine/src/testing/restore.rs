@@ -163,7 +163,6 @@ async fn many_stopped_containers_cost_little() {
         500
     );
     let listed = begun.elapsed();
-    println!("restored 500 in {restored:?}, listed them in {listed:?}");
     // Far above the goals, which hold for an optimised program on a quiet machine.
     assert!(
         restored.as_millis() < 3000 && listed.as_millis() < 500,
