@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn descriptors_travel_with_their_message() {
         let (left, right) = UnixStream::pair().unwrap();
-        let (reader, writer) = std::io::pipe().unwrap();
+        let (reader, writer) = io::pipe().unwrap();
         send_with_fds(&left, b"here", &[writer.as_fd()]).unwrap();
         drop(writer);
         let mut buffer = [0; 16];

@@ -193,7 +193,7 @@ pub(crate) fn new_terminal(
     const DEVPTS: i64 = 0x1cd1;
     let failed = || "cannot open a terminal in the container".to_owned();
     let magic = rustix::fs::fstatfs(devpts).step(failed)?.f_type;
-    if i64::from(magic) != DEVPTS {
+    if magic != DEVPTS {
         return Err(Failure::Step(
             "a terminal needs a devpts file system at /dev/pts".into(),
         ));
@@ -213,7 +213,6 @@ pub(crate) fn settle(keep: &[BorrowedFd<'_>]) -> Step {
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
         .step(failed)?;
     dhow_sys::fds::close_all_but(keep).step(failed)?;
-    dhow_sys::signal::reset_dispositions();
     dhow_sys::signal::set_mask(&SignalSet::empty()).step(failed)?;
     rustix::process::umask(rustix::fs::Mode::empty());
     Ok(())

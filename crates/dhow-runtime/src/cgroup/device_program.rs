@@ -172,7 +172,7 @@ mod tests {
                 usize::from(one.registers & 15),
                 usize::from(one.registers >> 4),
             );
-            let low = |value: i64| i64::from((value & 0xffff_ffff).cast_unsigned() as u32);
+            let low = |value: i64| value & 0xffff_ffff;
             at += 1;
             match one.code {
                 0x61 => {

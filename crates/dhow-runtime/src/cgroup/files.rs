@@ -17,6 +17,30 @@ pub(super) fn write(directory: &Path, name: &str, value: &str) -> Result<(), Err
     })
 }
 
+/// Writes several values, each with one system call.
+pub(super) fn write_all<'a>(
+    directory: &Path,
+    name: &str,
+    values: impl Iterator<Item = &'a str>,
+) -> Result<(), Error> {
+    let path = directory.join(name);
+    let failed = |value: &str, source: rustix::io::Errno| Error::File {
+        action: format!("write {value:?} to"),
+        path: path.clone(),
+        source: source.into(),
+    };
+    let mut values = values.peekable();
+    let Some(first) = values.peek() else {
+        return Ok(());
+    };
+    let flags = OFlags::WRONLY | OFlags::TRUNC | OFlags::CLOEXEC;
+    let file = openat(CWD, &path, flags, Mode::empty()).map_err(|error| failed(first, error))?;
+    for value in values {
+        rustix::io::pwrite(&file, value.as_bytes(), 0).map_err(|error| failed(value, error))?;
+    }
+    Ok(())
+}
+
 /// The same, with the plain error, for those who want to know which.
 pub(super) fn try_write(path: &Path, value: &str) -> io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::TRUNC | OFlags::CLOEXEC;

@@ -158,10 +158,11 @@ impl Group<'_> {
         let Some(directory) = self.of("devices") else {
             return Ok(());
         };
-        for rule in &rules {
-            for (file, line) in devices::lines(rule) {
-                files::write(directory, file, &line)?;
-            }
+        let lines: Vec<(&str, String)> = rules.iter().flat_map(devices::lines).collect();
+        // Consecutive lines for the same file go through one descriptor; their order matters.
+        for run in lines.chunk_by(|one, next| one.0 == next.0) {
+            let values = run.iter().map(|(_, line)| line.as_str());
+            files::write_all(directory, run[0].0, values)?;
         }
         Ok(())
     }
@@ -315,15 +316,17 @@ impl Group<'_> {
     }
 }
 
-/// A new cpuset is empty and takes nobody in: gives it what its parent has.
+/// A new cpuset is empty and takes nobody in: gives it what its parent has. Groups made below it later are to get that
+/// without our help.
 pub(super) fn fill_cpuset(directory: &Path) -> Result<(), Error> {
     let Some(parent) = directory.parent() else {
         return Ok(());
     };
-    for file in ["cpuset.cpus", "cpuset.mems"] {
-        if files::read(directory, file)?.trim().is_empty() {
-            files::write(directory, file, files::read(parent, file)?.trim())?;
-        }
+    if !files::read(directory, "cpuset.cpus")?.trim().is_empty() {
+        return Ok(());
     }
-    Ok(())
+    for file in ["cpuset.cpus", "cpuset.mems"] {
+        files::write(directory, file, files::read(parent, file)?.trim())?;
+    }
+    files::write(directory, "cgroup.clone_children", "1")
 }

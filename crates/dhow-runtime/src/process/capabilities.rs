@@ -70,12 +70,14 @@ impl CapabilityPlan {
     pub(crate) fn set_ambient(&self) -> Step {
         let failed = || "unable to apply ambient caps".to_owned();
         clear_ambient_capability_set().step(failed)?;
-        for number in 0..64 {
-            let bit = 1 << number;
-            if self.ambient & self.permitted & self.inheritable & known() & bit != 0 {
-                let one = CapabilitySet::from_bits_retain(bit);
-                configure_capability_in_ambient_set(one, true).step(failed)?;
-            }
+        let mut rest = self.ambient & self.permitted & self.inheritable;
+        if rest != 0 {
+            rest &= known();
+        }
+        while rest != 0 {
+            let one = CapabilitySet::from_bits_retain(rest & rest.wrapping_neg());
+            configure_capability_in_ambient_set(one, true).step(failed)?;
+            rest &= rest - 1;
         }
         Ok(())
     }

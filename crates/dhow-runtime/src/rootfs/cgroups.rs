@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use dhow_sys::mount::attr;
-use rustix::fs::symlinkat;
+use rustix::fs::{Mode, OFlags, symlinkat};
 
 use super::options::{Change, MountPlan, Recursive};
 use super::{paths, tree};
@@ -56,13 +56,12 @@ pub(crate) fn fill(
     if cgroup.version() == Version::V2 {
         return Ok(());
     }
-    let top = paths::open(root, &mount.destination, rustix::fs::OFlags::PATH)
+    let top = paths::open(root, &mount.destination, OFlags::PATH)
         .step(|| "cannot open the container's view of cgroups".into())?;
     let attributes = mount.attributes.set | attr::NOSUID | attr::NODEV | attr::NOEXEC;
     for hierarchy in crate::cgroup::hierarchies() {
         let failed = || format!("cannot show cgroup {} in the container", hierarchy.name);
-        let place =
-            paths::make_directory(top.as_fd(), Path::new(&hierarchy.name), 0o755).step(failed)?;
+        let place = new_directory(top.as_fd(), &hierarchy.name).step(failed)?;
         let view = if own_namespace {
             own_view(hierarchy, attributes).step(failed)?
         } else {
@@ -91,6 +90,13 @@ pub(crate) fn fill(
             .step(|| "cannot make the container's view of cgroups read-only".into())?;
     }
     Ok(())
+}
+
+/// A directory in the tmpfs just made, where nobody else has been.
+fn new_directory(top: BorrowedFd<'_>, name: &str) -> rustix::io::Result<OwnedFd> {
+    rustix::fs::mkdirat(top, name, Mode::from(0o755))?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(top, name, flags, Mode::empty())
 }
 
 fn own_view(hierarchy: &Hierarchy, attributes: u64) -> std::io::Result<OwnedFd> {

@@ -88,15 +88,22 @@ fn of_spec(device: &LinuxDevice) -> Result<DevicePlan, String> {
 
 /// Makes the nodes and links. In a user namespace nodes can't be made, so the host's are shown in their place.
 pub(crate) fn make(root: BorrowedFd<'_>, devices: &[DevicePlan], bind: bool) -> Step {
-    for device in devices {
-        if bind {
-            bind_node(root, device)
-        } else {
-            make_node(root, device)
-        }?;
-    }
     let directory = paths::make_directory(root, Path::new("/dev"), 0o755)
         .step(|| "cannot open /dev of the container".into())?;
+    for device in devices {
+        if bind {
+            bind_node(root, device)?;
+            continue;
+        }
+        let (parent, name) = split(device)?;
+        if parent == Path::new("/dev") {
+            make_node(directory.as_fd(), name, device)?;
+        } else {
+            let parent = paths::make_directory(root, parent, 0o755)
+                .step(|| format!("error creating device {}", device.path.display()))?;
+            make_node(parent.as_fd(), name, device)?;
+        }
+    }
     for (target, name) in LINKS {
         match symlinkat(target, &directory, name) {
             Ok(()) => {}
@@ -116,12 +123,10 @@ fn replace_ptmx(directory: BorrowedFd<'_>) -> Step {
         .step(|| "cannot make /dev/ptmx".into())
 }
 
-fn make_node(root: BorrowedFd<'_>, device: &DevicePlan) -> Step {
+fn make_node(directory: BorrowedFd<'_>, name: &std::ffi::OsStr, device: &DevicePlan) -> Step {
     let failed = || format!("error creating device {}", device.path.display());
-    let (parent, name) = split(device)?;
-    let directory = paths::make_directory(root, parent, 0o755).step(failed)?;
     match mknodat(
-        &directory,
+        directory,
         name,
         device.kind,
         Mode::from(device.mode),
@@ -131,7 +136,7 @@ fn make_node(root: BorrowedFd<'_>, device: &DevicePlan) -> Step {
         // The image or an earlier entry has it.
         Err(Errno::EXIST) => {
             let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
-            let there = rustix::fs::statat(&directory, name, flags).step(failed)?;
+            let there = rustix::fs::statat(directory, name, flags).step(failed)?;
             if FileType::from_raw_mode(there.st_mode) == device.kind
                 && there.st_rdev == device.number
             {
@@ -144,10 +149,10 @@ fn make_node(root: BorrowedFd<'_>, device: &DevicePlan) -> Step {
     if device.uid != 0 || device.gid != 0 {
         let (uid, gid) = (Uid::from_raw(device.uid), Gid::from_raw(device.gid));
         let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
-        chownat(&directory, name, Some(uid), Some(gid), flags).step(failed)?;
+        chownat(directory, name, Some(uid), Some(gid), flags).step(failed)?;
         // Changing the owner clears some bits of the mode.
         let flags = rustix::fs::AtFlags::empty();
-        chmodat(&directory, name, Mode::from(device.mode), flags).step(failed)?;
+        chmodat(directory, name, Mode::from(device.mode), flags).step(failed)?;
     }
     Ok(())
 }

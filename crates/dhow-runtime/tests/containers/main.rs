@@ -12,6 +12,7 @@
 )]
 
 mod bed;
+mod bench;
 mod cli;
 mod execs;
 mod isolation;
@@ -32,6 +33,11 @@ fn main() -> ExitCode {
         Some("payload") => return payload::main(&args[2..]),
         Some("runtime") => return dhow_runtime::main(std::env::args_os().skip(2)),
         Some("init") => return dhow_runtime::init::main(std::env::args_os().skip(2)),
+        Some("bench") => {
+            bench::main();
+            bed::remove_cgroups();
+            return ExitCode::SUCCESS;
+        }
         _ => {}
     }
     let all: Vec<Test> = [

@@ -21,7 +21,7 @@ fn run(program: &Program, arch: u32, number: u32, arguments: [u64; 6]) -> u32 {
             _ => {
                 let argument = arguments[usize::try_from((at - 16) / 8).unwrap()];
                 let (low, high) = halves(argument);
-                if at % 8 == 0 { low } else { high }
+                if at.is_multiple_of(8) { low } else { high }
             }
         }
     };
