@@ -115,7 +115,11 @@ impl Images {
         credentials: &Credentials,
         progress: &ProgressSender,
     ) -> Result<Image, Error> {
-        let reference = reference.clone().with_default_tag();
+        let reference = match reference.digest() {
+            // A tag beside a digest says nothing more.
+            Some(digest) => reference.with_digest(*digest),
+            None => reference.clone().with_default_tag(),
+        };
         if self.load_bundled(&reference).await? {
             return self.bundled_pulled(&reference, platform, progress).await;
         }
