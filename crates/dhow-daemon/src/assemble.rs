@@ -120,7 +120,7 @@ fn registry_config(settings: &Settings) -> RegistryConfig {
     }
 }
 
-fn networks_config(settings: &Settings, db: Database) -> NetworksConfig {
+pub(crate) fn networks_config(settings: &Settings, db: Database) -> NetworksConfig {
     let network = &settings.network;
     let instance = settings.instance();
     let mut config = NetworksConfig::new(db);
@@ -146,20 +146,22 @@ fn networks_config(settings: &Settings, db: Database) -> NetworksConfig {
 
 fn engine_config(settings: &Settings) -> Result<EngineConfig, Error> {
     let engine = &settings.engine;
-    let cgroup_parent = engine
-        .cgroup_parent
-        .clone()
-        .unwrap_or_else(|| format!("/{}", settings.instance()));
     Ok(EngineConfig {
         data_root: settings.paths.data_root.clone(),
         exec_root: settings.paths.exec_root.clone(),
         program: std::env::current_exe().map_err(Error::Program)?,
-        cgroup_parent,
+        cgroup_parent: cgroup_parent(settings),
         runtimes: engine.runtimes.clone(),
         default_runtime: engine.default_runtime.clone(),
         defaults: engine.defaults.clone(),
         about: about(settings),
     })
+}
+
+/// The group in which the containers' control groups are.
+pub(crate) fn cgroup_parent(settings: &Settings) -> String {
+    let given = settings.engine.cgroup_parent.clone();
+    given.unwrap_or_else(|| format!("/{}", settings.instance()))
 }
 
 fn about(settings: &Settings) -> About {

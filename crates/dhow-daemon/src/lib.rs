@@ -16,6 +16,7 @@ mod listen;
 mod lock;
 mod logs;
 mod notify;
+mod removal;
 mod run;
 mod serve;
 mod settings;
@@ -78,6 +79,12 @@ fn start(flags: Flags, settings: Settings) -> ExitCode {
         return fail(&Failure(
             "the engine needs to be started with root privileges",
         ));
+    }
+    if flags.remove_host_state {
+        return match removal::remove(&settings) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error),
+        };
     }
     dhow_sys::heap::limit_arenas(2);
     let log_level = logs::start(settings.logs);

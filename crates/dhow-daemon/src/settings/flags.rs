@@ -17,6 +17,8 @@ pub(crate) struct Flags {
     pub(crate) config_file: Option<PathBuf>,
     /// `--validate`.
     pub(crate) validate: bool,
+    /// `--remove-host-state`.
+    pub(crate) remove_host_state: bool,
     /// `--version`.
     pub(crate) version: bool,
     /// `--ready-fd`.
@@ -72,6 +74,7 @@ pub(super) fn parse(args: Vec<OsString>) -> Result<Flags, Error> {
         match setting.flag {
             "config-file" => flags.config_file = value.as_str().map(PathBuf::from),
             "validate" => flags.validate = value == true,
+            "remove-host-state" => flags.remove_host_state = value == true,
             "version" => flags.version = value == true,
             "ready-fd" => flags.ready_fd = value.as_i64().and_then(|fd| i32::try_from(fd).ok()),
             _ => {

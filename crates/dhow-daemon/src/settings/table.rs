@@ -98,6 +98,11 @@ const LATER: &str = "not supported yet";
 /// All settings.
 pub(super) const SETTINGS: &[Setting] = &[
     command("config-file", Kind::Text, "The daemon's settings file"),
+    command(
+        "remove-host-state",
+        Kind::Flag,
+        "Remove this instance's bridges, nftables table and control groups, and exit",
+    ),
     command("validate", Kind::Flag, "Check the settings and exit"),
     short(
         'v',
