@@ -138,7 +138,8 @@ impl Container {
         Ok(None)
     }
 
-    fn detach_root(&mut self) {
+    /// Takes the root file system of a foreign runtime's container from its place in the bundle.
+    pub(super) fn detach_root(&mut self) {
         if let Some(path) = self.attached.take() {
             // It may be gone already, with the mount namespace it was seen in.
             let _ = unmount(&path, UnmountFlags::DETACH);

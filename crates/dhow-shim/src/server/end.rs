@@ -117,6 +117,8 @@ impl Server {
         self.stop_listening();
         // Whoever hears of the end may publish the same ports at once.
         self.kept.descriptors.clear();
+        // ... and may remove the bundle.
+        self.container.detach_root();
         self.tell(ShimEvent::Exited(record));
         self.let_go(INIT);
         self.tidy_peers();
