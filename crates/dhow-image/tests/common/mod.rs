@@ -65,10 +65,5 @@ pub fn progress() -> (ProgressSender, tokio::task::JoinHandle<Vec<Progress>>) {
 
 /// Whether this may make device nodes and overlay attributes; says loudly when not.
 pub fn is_root(test: &str) -> bool {
-    let root =
-        std::fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0);
-    if !root {
-        eprintln!("SKIPPED {test}: needs root to unpack layers");
-    }
-    root
+    dhow_testkit::root_or_skip(test)
 }
