@@ -10,7 +10,7 @@ use std::os::fd::AsFd;
 use bytes::Bytes;
 use dhow_terminal::{RawMode, is_terminal};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::client::Hijacked;
 use crate::client::frames::{Decoder, Stream};
@@ -129,7 +129,9 @@ async fn receive(mut reader: ReadHalf<Raw>, multiplexed: bool, streams: &Streams
                 output.write(stream, data).await?;
             }
         } else {
-            output.write(Stream::Stdout, Bytes::copy_from_slice(&buffer[..read])).await?;
+            output
+                .write(Stream::Stdout, Bytes::copy_from_slice(&buffer[..read]))
+                .await?;
         }
     }
     output.finish().await
@@ -140,14 +142,20 @@ async fn receive(mut reader: ReadHalf<Raw>, multiplexed: bool, streams: &Streams
 struct Output {
     stdout: bool,
     stderr: bool,
-    thread: Option<(mpsc::Sender<(Stream, Bytes)>, tokio::sync::oneshot::Receiver<io::Result<()>>)>,
+    thread: Option<Thread>,
 }
+
+/// What the thread is to write, and how it ended.
+type Thread = (
+    mpsc::Sender<(Stream, Bytes)>,
+    oneshot::Receiver<io::Result<()>>,
+);
 
 impl Output {
     fn new(streams: &Streams) -> Self {
         let thread = streams.stdin.then(|| {
             let (sender, mut receiver) = mpsc::channel::<(Stream, Bytes)>(16);
-            let (done, finished) = tokio::sync::oneshot::channel();
+            let (done, finished) = oneshot::channel();
             std::thread::spawn(move || {
                 let mut outcome = Ok(());
                 while let Some((stream, data)) = receiver.blocking_recv() {
@@ -160,7 +168,11 @@ impl Output {
             });
             (sender, finished)
         });
-        Self { stdout: streams.stdout, stderr: streams.stderr, thread }
+        Self {
+            stdout: streams.stdout,
+            stderr: streams.stderr,
+            thread,
+        }
     }
 
     async fn write(&mut self, stream: Stream, data: Bytes) -> Result<()> {
@@ -189,7 +201,9 @@ impl Output {
 
     /// Waits until all is written.
     async fn finish(self) -> Result<()> {
-        let Some((sender, finished)) = self.thread else { return Ok(()) };
+        let Some((sender, finished)) = self.thread else {
+            return Ok(());
+        };
         drop(sender);
         match finished.await {
             Ok(outcome) => outcome.map_err(|error| failed(&error)),

@@ -25,8 +25,10 @@ const RUN_FOLDER: &str = "/run/dhow";
 
 /// Whether starting an engine could cure a failed connection.
 pub(crate) fn would_help(error: &io::Error) -> bool {
-    let nobody =
-        matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused);
+    let nobody = matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+    );
     nobody && rustix::process::geteuid().is_root()
 }
 
@@ -52,7 +54,9 @@ fn start_and_wait() -> Result<()> {
         "Starting the Dhow engine in the background (log: {})",
         log_path.display()
     ));
-    let errors = log.try_clone().map_err(|error| Error::io("share the log", error))?;
+    let errors = log
+        .try_clone()
+        .map_err(|error| Error::io("share the log", error))?;
     Command::new("/proc/self/exe")
         .arg0("dhow")
         .args([HELPER, &theirs.as_raw_fd().to_string()])
@@ -109,5 +113,8 @@ fn open_log() -> Result<(PathBuf, File)> {
 
 fn last_line(path: &Path) -> Option<String> {
     let text = String::from_utf8_lossy(&std::fs::read(path).ok()?).into_owned();
-    text.lines().rev().find(|line| !line.trim().is_empty()).map(str::to_owned)
+    text.lines()
+        .rev()
+        .find(|line| !line.trim().is_empty())
+        .map(str::to_owned)
 }

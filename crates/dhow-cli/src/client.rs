@@ -9,6 +9,8 @@ pub(crate) mod frames;
 pub(crate) mod request;
 mod tls;
 
+#[cfg(test)]
+pub(crate) mod tests;
 
 use std::cell::RefCell;
 
@@ -85,10 +87,17 @@ impl Client {
         let negotiated = self.version.get_or_try_init(async || {
             let ping = Request::head("/_ping").named(&format!("/v{MAX_VERSION}{path}"));
             let (sender, response) = self.attempt(ping, "").await?;
-            if let Some(os) = response.headers().get("Ostype").and_then(|os| os.to_str().ok()) {
+            if let Some(os) = response
+                .headers()
+                .get("Ostype")
+                .and_then(|os| os.to_str().ok())
+            {
                 os.clone_into(&mut self.server_os.borrow_mut());
             }
-            let theirs = response.headers().get("Api-Version").and_then(|v| v.to_str().ok());
+            let theirs = response
+                .headers()
+                .get("Api-Version")
+                .and_then(|v| v.to_str().ok());
             let chosen = older(theirs.unwrap_or(OLD_VERSION), MAX_VERSION).to_owned();
             // The answer to HEAD has no body: the connection is free again.
             let _ = response.into_body().collect().await;
@@ -104,7 +113,10 @@ impl Client {
         let response = self.exchange(request, &prefix).await?;
         if is_success(response.status()) {
             let (parts, body) = response.into_parts();
-            return Ok(Response { headers: parts.headers, body });
+            return Ok(Response {
+                headers: parts.headers,
+                body,
+            });
         }
         Err(failure(response).await)
     }
@@ -123,7 +135,12 @@ impl Client {
         if !is_success(response.status()) {
             return Err(failure(response).await);
         }
-        let bytes = response.into_body().collect().await.map_err(|e| broken(&e))?.to_bytes();
+        let bytes = response
+            .into_body()
+            .collect()
+            .await
+            .map_err(|e| broken(&e))?
+            .to_bytes();
         *self.idle.borrow_mut() = Some(sender);
         Ok(bytes)
     }
@@ -136,7 +153,9 @@ impl Client {
     /// Sends a request that turns the connection into a raw stream.
     pub(crate) async fn hijack(&self, request: Request) -> Result<Hijacked> {
         let prefix = format!("/v{}", self.version_for(&request.path).await?);
-        let request = request.header("Connection", "Upgrade").header("Upgrade", "tcp");
+        let request = request
+            .header("Connection", "Upgrade")
+            .header("Upgrade", "tcp");
         let response = self.exchange(request, &prefix).await?;
         if response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
             return if response.status().is_success() {
@@ -145,17 +164,26 @@ impl Client {
                 Err(failure(response).await)
             };
         }
-        let stream = hyper::upgrade::on(response).await.map_err(|error| broken(&error))?;
-        Ok(Hijacked { stream: TokioIo::new(stream) })
+        let stream = hyper::upgrade::on(response)
+            .await
+            .map_err(|error| broken(&error))?;
+        Ok(Hijacked {
+            stream: TokioIo::new(stream),
+        })
     }
 
     /// Opens a connection that speaks no HTTP yet (`dial-stdio`).
     pub(crate) async fn dial(&self) -> Result<connect::Stream> {
-        self.endpoint.connect().await.map_err(|error| self.unreachable(&error, "/"))
+        self.endpoint
+            .connect()
+            .await
+            .map_err(|error| self.unreachable(&error, "/"))
     }
 
     async fn exchange(&self, request: Request, prefix: &str) -> Result<http::Response<Incoming>> {
-        self.attempt(request, prefix).await.map(|(_, response)| response)
+        self.attempt(request, prefix)
+            .await
+            .map(|(_, response)| response)
     }
 
     async fn attempt(
@@ -171,7 +199,10 @@ impl Client {
             _ => self.open(&path).await?,
         };
         sender.ready().await.map_err(|error| broken(&error))?;
-        let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
+        let response = sender
+            .send_request(request)
+            .await
+            .map_err(|error| broken(&error))?;
         Ok((sender, response))
     }
 
@@ -180,7 +211,10 @@ impl Client {
             Ok(stream) => stream,
             Err(error) if self.autostart && crate::autostart::would_help(&error) => {
                 crate::autostart::start().await?;
-                self.endpoint.connect().await.map_err(|error| self.unreachable(&error, path))?
+                self.endpoint
+                    .connect()
+                    .await
+                    .map_err(|error| self.unreachable(&error, path))?
             }
             Err(error) => return Err(self.unreachable(&error, path)),
         };
@@ -206,9 +240,7 @@ impl Client {
                     socket.replace('/', "%2F")
                 ))
             }
-            (Endpoint::Ssh(_), _) => {
-                Error::text(format!("error during connect: {reason}"))
-            }
+            (Endpoint::Ssh(_), _) => Error::text(format!("error during connect: {reason}")),
             (Endpoint::Unix(_), _)
             | (_, std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::TimedOut) => {
                 Error::NoDaemon { host }
@@ -245,7 +277,10 @@ impl Response {
 
     /// A header's value, or an empty text.
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
     }
 }
 
@@ -257,7 +292,11 @@ fn is_success(status: http::StatusCode) -> bool {
 /// The error an answer carries.
 async fn failure(response: http::Response<Incoming>) -> Error {
     let status = response.status();
-    let body = response.into_body().collect().await.map(http_body_util::Collected::to_bytes);
+    let body = response
+        .into_body()
+        .collect()
+        .await
+        .map(http_body_util::Collected::to_bytes);
     let body = body.unwrap_or_default();
     let message = serde_json::from_slice::<dhow_api::ErrorResponse>(&body)
         .map(|error| error.message)
@@ -271,15 +310,26 @@ async fn failure(response: http::Response<Incoming>) -> Error {
     } else {
         message.trim().to_owned()
     };
-    Error::Daemon { status: status.as_u16(), message }
+    Error::Daemon {
+        status: status.as_u16(),
+        message,
+    }
 }
 
 /// The connection broke in the middle.
 fn broken(error: &hyper::Error) -> Error {
-    let mut text = if error.is_user() { String::new() } else { error.to_string() };
+    let mut text = if error.is_user() {
+        String::new()
+    } else {
+        error.to_string()
+    };
     let mut source = std::error::Error::source(error);
     while let Some(inner) = source {
-        text = if text.is_empty() { inner.to_string() } else { format!("{text}: {inner}") };
+        text = if text.is_empty() {
+            inner.to_string()
+        } else {
+            format!("{text}: {inner}")
+        };
         source = inner.source();
     }
     if error.is_incomplete_message() {
@@ -292,7 +342,10 @@ fn broken(error: &hyper::Error) -> Error {
 fn older<'a>(left: &'a str, right: &'a str) -> &'a str {
     let key = |version: &str| {
         let (major, minor) = version.split_once('.').unwrap_or((version, "0"));
-        (major.parse::<u32>().unwrap_or(0), minor.parse::<u32>().unwrap_or(0))
+        (
+            major.parse::<u32>().unwrap_or(0),
+            minor.parse::<u32>().unwrap_or(0),
+        )
     };
     if key(left) <= key(right) { left } else { right }
 }

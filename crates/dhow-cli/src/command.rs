@@ -134,7 +134,9 @@ impl Command {
 
     /// The command of the group that is called `name`.
     pub(crate) fn find(&self, name: &str) -> Option<&'static Command> {
-        let Action::Group(commands) = self.action else { return None };
+        let Action::Group(commands) = self.action else {
+            return None;
+        };
         commands
             .iter()
             .copied()
@@ -143,12 +145,16 @@ impl Command {
 
     /// Names in the group that `name` may be a slip of.
     pub(crate) fn suggestions(&self, name: &str) -> Vec<&'static str> {
-        let Action::Group(commands) = self.action else { return Vec::new() };
+        let Action::Group(commands) = self.action else {
+            return Vec::new();
+        };
         let mut near: Vec<(usize, &str)> = commands
             .iter()
             .filter(|command| command.section != Section::Hidden)
             .map(|command| (distance(name, command.name), command.name))
-            .filter(|(distance, known)| *distance <= name.len().div_ceil(4) || known.starts_with(name))
+            .filter(|(distance, known)| {
+                *distance <= name.len().div_ceil(4) || known.starts_with(name)
+            })
             .collect();
         near.sort();
         near.into_iter().map(|(_, known)| known).take(4).collect()
@@ -159,7 +165,13 @@ impl Command {
         let forms: Vec<String> = self
             .usage
             .split('\n')
-            .map(|form| if form.is_empty() { path.to_owned() } else { format!("{path} {form}") })
+            .map(|form| {
+                if form.is_empty() {
+                    path.to_owned()
+                } else {
+                    format!("{path} {form}")
+                }
+            })
             .collect();
         forms.join("\n\t")
     }
@@ -212,12 +224,20 @@ pub(crate) struct Found<'a> {
 
 /// Follows the names in `words` from the group `root` on, as far as they name commands.
 pub(crate) fn find<'a>(root: &'static Command, words: &'a [String]) -> Found<'a> {
-    let mut found = Found { command: root, path: Vec::new(), rest: words };
+    let mut found = Found {
+        command: root,
+        path: Vec::new(),
+        rest: words,
+    };
     while let Some((word, rest)) = found.rest.split_first() {
         match found.command.find(word) {
             Some(command) => {
                 found.path.push(command.name);
-                found = Found { command, path: found.path, rest };
+                found = Found {
+                    command,
+                    path: found.path,
+                    rest,
+                };
             }
             None => break,
         }
@@ -231,9 +251,12 @@ mod tests {
 
     #[test]
     fn distance_counts_edits() {
-        for (left, right, edits) in
-            [("ps", "ps", 0), ("pss", "ps", 1), ("iamges", "images", 2), ("", "rm", 2)]
-        {
+        for (left, right, edits) in [
+            ("ps", "ps", 0),
+            ("pss", "ps", 1),
+            ("iamges", "images", 2),
+            ("", "rm", 2),
+        ] {
             assert_eq!(distance(left, right), edits);
         }
     }
@@ -244,8 +267,16 @@ mod tests {
             (Arguments::None, 1, "'docker x' accepts no arguments"),
             (Arguments::Exactly(1), 0, "'docker x' requires 1 argument"),
             (Arguments::Exactly(2), 1, "'docker x' requires 2 arguments"),
-            (Arguments::AtLeast(1), 0, "'docker x' requires at least 1 argument"),
-            (Arguments::AtMost(1), 2, "'docker x' requires at most 1 argument"),
+            (
+                Arguments::AtLeast(1),
+                0,
+                "'docker x' requires at least 1 argument",
+            ),
+            (
+                Arguments::AtMost(1),
+                2,
+                "'docker x' requires at most 1 argument",
+            ),
         ] {
             assert_eq!(arguments.check(given, "docker x"), Err(text.to_owned()));
         }

@@ -68,11 +68,26 @@ pub(crate) const ROOT: Command = Command {
 };
 
 const COMMANDS: &[&Command] = &[
-    &Command { section: Section::Common, ..run::COMMAND },
-    &Command { section: Section::Common, ..exec::COMMAND },
-    &Command { section: Section::Common, ..ps::COMMAND },
-    &Command { section: Section::Common, ..pull::COMMAND },
-    &Command { section: Section::Common, ..push::COMMAND },
+    &Command {
+        section: Section::Common,
+        ..run::COMMAND
+    },
+    &Command {
+        section: Section::Common,
+        ..exec::COMMAND
+    },
+    &Command {
+        section: Section::Common,
+        ..ps::COMMAND
+    },
+    &Command {
+        section: Section::Common,
+        ..pull::COMMAND
+    },
+    &Command {
+        section: Section::Common,
+        ..push::COMMAND
+    },
     &images::COMMAND,
     &login::COMMAND,
     &login::LOGOUT,
@@ -167,8 +182,23 @@ const IMAGE: Command = Command::group(
 
 /// Docker's commands that are not here yet, so that whoever types one learns that it is not a slip.
 pub(crate) const MISSING: [&str; 17] = [
-    "build", "builder", "buildx", "checkpoint", "compose", "config", "manifest", "node", "plugin",
-    "scout", "search", "secret", "service", "stack", "swarm", "trust", "model",
+    "build",
+    "builder",
+    "buildx",
+    "checkpoint",
+    "compose",
+    "config",
+    "manifest",
+    "node",
+    "plugin",
+    "scout",
+    "search",
+    "secret",
+    "service",
+    "stack",
+    "swarm",
+    "trust",
+    "model",
 ];
 
 /// The states in which a container can be attached to.
@@ -177,9 +207,7 @@ const ATTACHABLE: &[&str] = &["running"];
 /// The format given by flag, else that of the settings.
 fn format_or(session: &Session, flags: &Parsed, setting: &str) -> String {
     match flags.text("format") {
-        "" if !flags.switch("quiet") => {
-            session.config.text(setting).unwrap_or_default().to_owned()
-        }
+        "" if !flags.switch("quiet") => session.config.text(setting).unwrap_or_default().to_owned(),
         format => format.to_owned(),
     }
 }
@@ -197,8 +225,9 @@ fn platform_json(text: &str) -> Result<String> {
     if text.is_empty() {
         return Ok(String::new());
     }
-    let platform: Platform =
-        text.parse().map_err(|error| Error::text(format!("invalid platform: {error}")))?;
+    let platform: Platform = text
+        .parse()
+        .map_err(|error| Error::text(format!("invalid platform: {error}")))?;
     let mut value = json!({"architecture": platform.architecture, "os": platform.os});
     if let Some(variant) = &platform.variant {
         value["variant"] = json!(variant);

@@ -20,7 +20,9 @@ pub(crate) fn run(globals: &Parsed, words: &[String]) -> Result<()> {
         Some((current, before)) => (current.as_str(), before),
         None => ("", words),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let lines = runtime.block_on(candidates(globals, before, current));
     let text: String = lines
         .into_iter()
@@ -43,8 +45,15 @@ async fn candidates(globals: &Parsed, before: &[String], current: &str) -> Vec<S
         true => vec![GLOBALS],
         false => found.command.flags.to_vec(),
     };
-    let flags = || tables.iter().flat_map(|table| table.iter()).filter(|flag| !flag.hidden);
-    let pending = before.last().and_then(|last| flags().find(|flag| awaits_value(flag, last)));
+    let flags = || {
+        tables
+            .iter()
+            .flat_map(|table| table.iter())
+            .filter(|flag| !flag.hidden)
+    };
+    let pending = before
+        .last()
+        .and_then(|last| flags().find(|flag| awaits_value(flag, last)));
     if let Some(flag) = pending {
         return values(flag, &source(globals, &given)).await;
     }
@@ -58,8 +67,12 @@ async fn candidates(globals: &Parsed, before: &[String], current: &str) -> Vec<S
         return names.chain(["--help\tPrint usage".to_owned()]).collect();
     }
     if let Action::Group(commands) = found.command.action {
-        let shown = commands.iter().filter(|command| command.section != Section::Hidden);
-        return shown.map(|command| format!("{}\t{}", command.name, command.about)).collect();
+        let shown = commands
+            .iter()
+            .filter(|command| command.section != Section::Hidden);
+        return shown
+            .map(|command| format!("{}\t{}", command.name, command.about))
+            .collect();
     }
     arguments(found.command, &rest, &source(globals, &given)).await
 }
@@ -91,7 +104,9 @@ fn positional(words: &[String], tables: &[&[Flag]]) -> Vec<String> {
 }
 
 fn source(globals: &Parsed, given: &Parsed) -> Option<Session> {
-    let chosen = ["host", "context", "config"].iter().any(|name| given.changed(name));
+    let chosen = ["host", "context", "config"]
+        .iter()
+        .any(|name| given.changed(name));
     let parsed = if chosen { given } else { globals };
     let mut settings = Globals::new(parsed).ok()?;
     // Completing must not start anything.
@@ -140,7 +155,9 @@ async fn arguments(command: &Command, rest: &[String], session: &Option<Session>
 }
 
 async fn names(session: &Option<Session>, completes: Completes) -> Vec<String> {
-    let Some(session) = session else { return Vec::new() };
+    let Some(session) = session else {
+        return Vec::new();
+    };
     let found = match completes {
         Completes::Containers(states) => containers(session, states).await,
         Completes::Images => images(session).await,
@@ -149,7 +166,11 @@ async fn names(session: &Option<Session>, completes: Completes) -> Vec<String> {
         Completes::Anything => {
             let mut all = containers(session, &[]).await.unwrap_or_default();
             all.extend(images(session).await.unwrap_or_default());
-            all.extend(listed(session, "/volumes", "/Volumes").await.unwrap_or_default());
+            all.extend(
+                listed(session, "/volumes", "/Volumes")
+                    .await
+                    .unwrap_or_default(),
+            );
             all.extend(listed(session, "/networks", "").await.unwrap_or_default());
             Ok(all)
         }
@@ -163,13 +184,22 @@ async fn containers(session: &Session, states: &[&str]) -> Result<Vec<String>> {
     let request = Request::get("/containers/json").query("all", "1");
     let list: Vec<Value> = session.client()?.json(request).await?;
     let wanted = |container: &&Value| {
-        states.is_empty() || container["State"].as_str().is_some_and(|state| states.contains(&state))
+        states.is_empty()
+            || container["State"]
+                .as_str()
+                .is_some_and(|state| states.contains(&state))
     };
     let mut names = Vec::new();
     let mut ids = Vec::new();
     for container in list.iter().filter(wanted) {
         let first = container["Names"][0].as_str().unwrap_or_default();
-        names.push(Path::new(first).strip_prefix("/").unwrap_or(Path::new(first)).display().to_string());
+        names.push(
+            Path::new(first)
+                .strip_prefix("/")
+                .unwrap_or(Path::new(first))
+                .display()
+                .to_string(),
+        );
         ids.push(crate::format::short_id(container["Id"].as_str().unwrap_or_default()).to_owned());
     }
     names.extend(ids);
@@ -178,9 +208,16 @@ async fn containers(session: &Session, states: &[&str]) -> Result<Vec<String>> {
 
 async fn images(session: &Session) -> Result<Vec<String>> {
     let list: Vec<Value> = session.client()?.json(Request::get("/images/json")).await?;
-    let tags = list.iter().flat_map(|image| image["RepoTags"].as_array().into_iter().flatten());
-    let tags = tags.filter_map(Value::as_str).filter(|tag| !tag.contains("<none>"));
-    let ids = list.iter().filter_map(|image| image["Id"].as_str()).map(crate::format::short_id);
+    let tags = list
+        .iter()
+        .flat_map(|image| image["RepoTags"].as_array().into_iter().flatten());
+    let tags = tags
+        .filter_map(Value::as_str)
+        .filter(|tag| !tag.contains("<none>"));
+    let ids = list
+        .iter()
+        .filter_map(|image| image["Id"].as_str())
+        .map(crate::format::short_id);
     Ok(tags.chain(ids).map(str::to_owned).collect())
 }
 
@@ -188,5 +225,9 @@ async fn listed(session: &Session, path: &str, pointer: &str) -> Result<Vec<Stri
     let answer: Value = session.client()?.json(Request::get(path)).await?;
     let list = answer.pointer(pointer).and_then(Value::as_array);
     let list = list.ok_or_else(|| Error::text("no list"))?;
-    Ok(list.iter().filter_map(|entry| entry["Name"].as_str()).map(str::to_owned).collect())
+    Ok(list
+        .iter()
+        .filter_map(|entry| entry["Name"].as_str())
+        .map(str::to_owned)
+        .collect())
 }

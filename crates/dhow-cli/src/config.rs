@@ -81,7 +81,9 @@ impl Globals {
     pub(crate) fn new(parsed: &Parsed) -> Result<Self> {
         let hosts = parsed.list("host");
         if hosts.len() > 1 {
-            return Err(Error::text("Failed to initialize: unable to resolve docker endpoint: Specify only one -H"));
+            return Err(Error::text(
+                "Failed to initialize: unable to resolve docker endpoint: Specify only one -H",
+            ));
         }
         let context = Some(parsed.text("context")).filter(|name| !name.is_empty());
         if context.is_some() && !hosts.is_empty() {
@@ -93,7 +95,9 @@ impl Globals {
         } else {
             variable("DOCKER_TLS_VERIFY").is_some()
         };
-        let named = ["tlscacert", "tlscert", "tlskey"].iter().any(|name| parsed.changed(name));
+        let named = ["tlscacert", "tlscert", "tlskey"]
+            .iter()
+            .any(|name| parsed.changed(name));
         let wanted = parsed.switch("tls") || variable("DOCKER_TLS").is_some() || verify || named;
         let folder = variable("DOCKER_CERT_PATH").map_or_else(|| folder(parsed), PathBuf::from);
         let file = |flag: &str, name: &str| match parsed.text(flag) {
@@ -120,10 +124,12 @@ impl Globals {
 /// The folder of the client's settings.
 fn folder(parsed: &Parsed) -> PathBuf {
     match parsed.text("config") {
-        "" => variable("DOCKER_CONFIG").map(PathBuf::from).unwrap_or_else(|| {
-            let home = variable("HOME").unwrap_or_else(|| "/".to_owned());
-            Path::new(&home).join(".docker")
-        }),
+        "" => variable("DOCKER_CONFIG")
+            .map(PathBuf::from)
+            .unwrap_or_else(|| {
+                let home = variable("HOME").unwrap_or_else(|| "/".to_owned());
+                Path::new(&home).join(".docker")
+            }),
         path => PathBuf::from(path),
     }
 }
@@ -142,7 +148,10 @@ impl Config {
         let path = folder.join("config.json");
         let values = match std::fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
-                Error::text(format!("Error loading config file: {}: {error}", path.display()))
+                Error::text(format!(
+                    "Error loading config file: {}: {error}",
+                    path.display()
+                ))
             })?,
             Err(_) => Map::new(),
         };
@@ -155,7 +164,10 @@ impl Config {
 
     /// A text setting, where it is one.
     pub(crate) fn text(&self, key: &str) -> Option<&str> {
-        self.values.get(key).and_then(Value::as_str).filter(|text| !text.is_empty())
+        self.values
+            .get(key)
+            .and_then(Value::as_str)
+            .filter(|text| !text.is_empty())
     }
 
     /// A setting that is an object.
@@ -165,7 +177,10 @@ impl Config {
 
     /// The object under `key`, made where there is none.
     pub(crate) fn object_mut(&mut self, key: &str) -> &mut Map<String, Value> {
-        let value = self.values.entry(key).or_insert_with(|| Value::Object(Map::new()));
+        let value = self
+            .values
+            .entry(key)
+            .or_insert_with(|| Value::Object(Map::new()));
         if !value.is_object() {
             *value = Value::Object(Map::new());
         }

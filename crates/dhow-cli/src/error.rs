@@ -21,7 +21,10 @@ pub(crate) enum Error {
     Exit { code: u8, text: String },
     /// Reading or writing failed.
     #[error("{what}: {source}")]
-    Io { what: String, source: std::io::Error },
+    Io {
+        what: String,
+        source: std::io::Error,
+    },
 }
 
 impl Error {
@@ -31,11 +34,17 @@ impl Error {
 
     /// Ends with `code` and says nothing more.
     pub(crate) fn exit(code: u8) -> Self {
-        Self::Exit { code, text: String::new() }
+        Self::Exit {
+            code,
+            text: String::new(),
+        }
     }
 
     pub(crate) fn io(what: impl Into<String>, source: std::io::Error) -> Self {
-        Self::Io { what: what.into(), source }
+        Self::Io {
+            what: what.into(),
+            source,
+        }
     }
 
     /// The exit code of the whole command line.

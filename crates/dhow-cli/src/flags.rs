@@ -132,7 +132,12 @@ impl Flag {
         };
         outcome
             .and_then(|()| self.check.map_or(Ok(()), |check| check(value)))
-            .map_err(|error| format!("invalid argument {value:?} for {:?} flag: {error}", self.spelled()))
+            .map_err(|error| {
+                format!(
+                    "invalid argument {value:?} for {:?} flag: {error}",
+                    self.spelled()
+                )
+            })
     }
 }
 
@@ -165,7 +170,11 @@ impl Parsed {
         let given = self.values.iter().rev().find(|(known, _)| *known == name);
         match given {
             Some((_, value)) => value,
-            None => self.flags.iter().find(|flag| flag.name == name).map_or("", |flag| flag.default),
+            None => self
+                .flags
+                .iter()
+                .find(|flag| flag.name == name)
+                .map_or("", |flag| flag.default),
         }
     }
 
@@ -173,9 +182,16 @@ impl Parsed {
     pub(crate) fn list(&self, name: &str) -> Vec<String> {
         let flag = self.flags.iter().find(|flag| flag.name == name);
         let commas = flag.is_some_and(|flag| flag.kind == Kind::Strings);
-        let given = self.values.iter().filter(|(known, _)| *known == name).map(|(_, value)| value);
+        let given = self
+            .values
+            .iter()
+            .filter(|(known, _)| *known == name)
+            .map(|(_, value)| value);
         if commas {
-            given.flat_map(|value| value.split(',')).map(str::to_owned).collect()
+            given
+                .flat_map(|value| value.split(','))
+                .map(str::to_owned)
+                .collect()
         } else {
             given.cloned().collect()
         }
@@ -212,12 +228,26 @@ pub(crate) fn parse(
     interspersed: bool,
     args: &[String],
 ) -> Result<Outcome, String> {
-    let flags: Vec<Flag> = tables.iter().flat_map(|table| table.iter().copied()).collect();
-    let mut reader = Reader { args, next: 0, parsed: Parsed { flags, ..Parsed::default() }, help: None };
+    let flags: Vec<Flag> = tables
+        .iter()
+        .flat_map(|table| table.iter().copied())
+        .collect();
+    let mut reader = Reader {
+        args,
+        next: 0,
+        parsed: Parsed {
+            flags,
+            ..Parsed::default()
+        },
+        help: None,
+    };
     while let Some(argument) = args.get(reader.next) {
         reader.next += 1;
         if argument == "--" {
-            reader.parsed.arguments.extend_from_slice(&args[reader.next..]);
+            reader
+                .parsed
+                .arguments
+                .extend_from_slice(&args[reader.next..]);
             break;
         } else if let Some(long) = argument.strip_prefix("--") {
             reader.long(long)?;
@@ -226,7 +256,10 @@ pub(crate) fn parse(
         } else {
             reader.parsed.arguments.push(argument.clone());
             if !interspersed {
-                reader.parsed.arguments.extend_from_slice(&args[reader.next..]);
+                reader
+                    .parsed
+                    .arguments
+                    .extend_from_slice(&args[reader.next..]);
                 break;
             }
         }
@@ -257,7 +290,13 @@ impl Reader<'_> {
             self.help = Some(false);
             return Ok(());
         }
-        let Some(flag) = self.parsed.flags.iter().find(|flag| flag.name == name).copied() else {
+        let Some(flag) = self
+            .parsed
+            .flags
+            .iter()
+            .find(|flag| flag.name == name)
+            .copied()
+        else {
             return Err(format!("unknown flag: --{name}"));
         };
         let value = match value {
@@ -274,13 +313,20 @@ impl Reader<'_> {
         let mut rest = bundle;
         while let Some(short) = rest.chars().next() {
             rest = &rest[short.len_utf8()..];
-            let flag = self.parsed.flags.iter().find(|flag| flag.short == Some(short)).copied();
+            let flag = self
+                .parsed
+                .flags
+                .iter()
+                .find(|flag| flag.short == Some(short))
+                .copied();
             let Some(flag) = flag else {
                 if short == 'h' {
                     self.help = Some(true);
                     return Ok(());
                 }
-                return Err(format!("unknown shorthand flag: {short:?} in -{short}{rest}"));
+                return Err(format!(
+                    "unknown shorthand flag: {short:?} in -{short}{rest}"
+                ));
             };
             if let Some(value) = rest.strip_prefix('=') {
                 return self.set(&flag, value.to_owned());
@@ -308,7 +354,11 @@ impl Reader<'_> {
 
     fn set(&mut self, flag: &Flag, value: String) -> Result<(), String> {
         flag.validate(&value)?;
-        let name = if flag.alias_of.is_empty() { flag.name } else { flag.alias_of };
+        let name = if flag.alias_of.is_empty() {
+            flag.name
+        } else {
+            flag.alias_of
+        };
         self.parsed.values.push((name, value));
         Ok(())
     }
@@ -318,7 +368,9 @@ fn boolean(value: &str) -> Result<bool, String> {
     match value {
         "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
         "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
-        _ => Err(format!("strconv.ParseBool: parsing {value:?}: invalid syntax")),
+        _ => Err(format!(
+            "strconv.ParseBool: parsing {value:?}: invalid syntax"
+        )),
     }
 }
 

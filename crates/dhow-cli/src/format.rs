@@ -46,28 +46,41 @@ impl Record for Row {
     }
 
     fn field(&self, name: &str) -> Option<Value> {
-        self.fields.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
+        self.fields
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| value.clone())
     }
 
     fn json(&self) -> String {
-        let mut fields: Vec<_> =
-            self.fields.iter().filter(|(_, value)| !matches!(value, Value::Function(_))).collect();
+        let mut fields: Vec<_> = self
+            .fields
+            .iter()
+            .filter(|(_, value)| !matches!(value, Value::Function(_)))
+            .collect();
         fields.sort_by_key(|(name, _)| *name);
-        let fields: Vec<String> =
-            fields.iter().map(|(name, value)| format!("{name:?}:{}", json_text(value))).collect();
+        let fields: Vec<String> = fields
+            .iter()
+            .map(|(name, value)| format!("{name:?}:{}", json_text(value)))
+            .collect();
         escape_html(&format!("{{{}}}", fields.join(",")))
     }
 }
 
 /// Go's JSON encoder hides what could be HTML.
 pub(crate) fn escape_html(json: &str) -> String {
-    json.replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e")
+    json.replace('&', "\\u0026")
+        .replace('<', "\\u003c")
+        .replace('>', "\\u003e")
 }
 
 /// The label function of rows: `{{.Label "name"}}`.
 pub(crate) fn label(labels: dhow_api::Map<String>) -> Value {
     let find: Function = Rc::new(move |arguments| {
-        let name = arguments.first().map(ToString::to_string).unwrap_or_default();
+        let name = arguments
+            .first()
+            .map(ToString::to_string)
+            .unwrap_or_default();
         Ok(labels.get(&name).cloned().unwrap_or_default().into())
     });
     Value::Function(find)
@@ -75,8 +88,10 @@ pub(crate) fn label(labels: dhow_api::Map<String>) -> Value {
 
 /// Labels as `a=b,c=d`.
 pub(crate) fn labels_text(labels: &dhow_api::Map<String>) -> String {
-    let pairs: Vec<String> =
-        labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let pairs: Vec<String> = labels
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
     pairs.join(",")
 }
 
@@ -110,7 +125,10 @@ pub(crate) fn render(layout: &Layout, format: &str, quiet: bool, rows: &[Row]) -
         Some(rest) => (true, rest.trim_matches(' ')),
         None => (false, source),
     };
-    let source = source.trim_matches(' ').replace("\\t", "\t").replace("\\n", "\n");
+    let source = source
+        .trim_matches(' ')
+        .replace("\\t", "\t")
+        .replace("\\n", "\n");
     let template = parse(&source)?;
     let mut text = String::new();
     for row in rows {
@@ -147,10 +165,16 @@ fn execute(template: &Template, value: &Value) -> Result<String> {
 }
 
 fn headers(layout: &Layout) -> Row {
-    let mut fields: Vec<(&'static str, Value)> =
-        layout.headers.iter().map(|(field, header)| (*field, (*header).into())).collect();
+    let mut fields: Vec<(&'static str, Value)> = layout
+        .headers
+        .iter()
+        .map(|(field, header)| (*field, (*header).into()))
+        .collect();
     let of_label: Function = Rc::new(|arguments| {
-        let name = arguments.first().map(ToString::to_string).unwrap_or_default();
+        let name = arguments
+            .first()
+            .map(ToString::to_string)
+            .unwrap_or_default();
         let last = name.rsplit('.').next().unwrap_or_default();
         Ok(last.replace(['-', '_'], " ").into())
     });
@@ -165,7 +189,7 @@ mod tests {
 
     fn layout() -> Layout {
         Layout {
-                headers: &[("Name", "NAME"), ("Driver", "DRIVER")],
+            headers: &[("Name", "NAME"), ("Driver", "DRIVER")],
             table: "{{.Name}}\t{{.Driver}}".to_owned(),
             quiet: "{{.Name}}",
             raw: None,
@@ -176,7 +200,11 @@ mod tests {
         let labels = dhow_api::Map::from([("a.b-c".to_owned(), "d".to_owned())]);
         vec![Row::new(
             "*x.Context",
-            vec![("Name", "n->1".into()), ("Driver", "local".into()), ("Label", label(labels))],
+            vec![
+                ("Name", "n->1".into()),
+                ("Driver", "local".into()),
+                ("Label", label(labels)),
+            ],
         )]
     }
 
@@ -185,8 +213,14 @@ mod tests {
         let render = |format, quiet| render(&layout(), format, quiet, &rows()).unwrap();
         assert_eq!(render("", false), "NAME      DRIVER\nn->1      local\n");
         assert_eq!(render("", true), "n->1\n");
-        assert_eq!(render("json", false), "{\"Driver\":\"local\",\"Name\":\"n-\\u003e1\"}\n");
-        assert_eq!(render("{{.Name}}\\t{{upper .Driver}}", false), "n->1\tLOCAL\n");
+        assert_eq!(
+            render("json", false),
+            "{\"Driver\":\"local\",\"Name\":\"n-\\u003e1\"}\n"
+        );
+        assert_eq!(
+            render("{{.Name}}\\t{{upper .Driver}}", false),
+            "n->1\tLOCAL\n"
+        );
         assert_eq!(
             render("table {{upper .Name}}\\t{{.Label \"a.b-c\"}}", false),
             "NAME      b c\nN->1      d\n"
@@ -195,11 +229,18 @@ mod tests {
 
     #[test]
     fn wrong_templates_have_dockers_texts() {
-        let error = |format| render(&layout(), format, false, &rows()).unwrap_err().to_string();
+        let error = |format| {
+            render(&layout(), format, false, &rows())
+                .unwrap_err()
+                .to_string()
+        };
         assert_eq!(
             error("{{.Foo}}"),
             "failed to execute template: template: :1:2: executing \"\" at <.Foo>: can't evaluate field Foo in type *x.Context"
         );
-        assert_eq!(error("{{.Name"), "failed to parse template: template: :1: unclosed action");
+        assert_eq!(
+            error("{{.Name"),
+            "failed to parse template: template: :1: unclosed action"
+        );
     }
 }

@@ -6,14 +6,25 @@ use crate::flags::Flag;
 /// Help for the command at `path` (`docker container ls`), for a window of `columns`.
 pub(crate) fn command(command: &Command, path: &str, columns: usize) -> String {
     let program = path.split(' ').next().unwrap_or(path);
-    let about = if command.long.is_empty() { command.about } else { command.long };
+    let about = if command.long.is_empty() {
+        command.about
+    } else {
+        command.long
+    };
     let mut text = format!("Usage:  {}\n\n{about}\n", command.usage_of(path));
     if !command.also.is_empty() {
-        let also: Vec<String> =
-            command.also.split(", ").map(|line| format!("{program} {line}")).collect();
+        let also: Vec<String> = command
+            .also
+            .split(", ")
+            .map(|line| format!("{program} {line}"))
+            .collect();
         text += &format!("\nAliases:\n  {}\n", also.join(", "));
     }
-    let flags: Vec<Flag> = command.flags.iter().flat_map(|table| table.iter().copied()).collect();
+    let flags: Vec<Flag> = command
+        .flags
+        .iter()
+        .flat_map(|table| table.iter().copied())
+        .collect();
     if flags.iter().any(|flag| !flag.hidden) {
         text += &format!("\nOptions:\n{}", options(&flags, columns));
     }
@@ -26,7 +37,9 @@ pub(crate) fn command(command: &Command, path: &str, columns: usize) -> String {
 
 /// Help for the whole program.
 pub(crate) fn root(root: &Command, program: &str, globals: &[Flag], columns: usize) -> String {
-    let Action::Group(commands) = root.action else { return String::new() };
+    let Action::Group(commands) = root.action else {
+        return String::new();
+    };
     let mut text = format!("Usage:  {program} [OPTIONS] COMMAND\n\n{}\n", root.about);
     text += &section("Common Commands", commands, Section::Common);
     text += &section("Management Commands", commands, Section::Management);
@@ -37,12 +50,21 @@ pub(crate) fn root(root: &Command, program: &str, globals: &[Flag], columns: usi
 }
 
 fn section(title: &str, commands: &[&Command], section: Section) -> String {
-    let listed: Vec<_> = commands.iter().filter(|command| command.section == section).collect();
+    let listed: Vec<_> = commands
+        .iter()
+        .filter(|command| command.section == section)
+        .collect();
     if listed.is_empty() {
         return String::new();
     }
-    let all = commands.iter().filter(|command| command.section != Section::Hidden);
-    let width = all.map(|command| command.name.len()).max().unwrap_or(0).max(11);
+    let all = commands
+        .iter()
+        .filter(|command| command.section != Section::Hidden);
+    let width = all
+        .map(|command| command.name.len())
+        .max()
+        .unwrap_or(0)
+        .max(11);
     let mut text = format!("\n{title}:\n");
     for command in listed {
         text += &format!("  {:width$} {}\n", command.name, command.about);
@@ -57,7 +79,9 @@ fn options(flags: &[Flag], columns: usize) -> String {
     let left: Vec<String> = flags
         .iter()
         .map(|flag| {
-            let short = flag.short.map_or("    ".to_owned(), |short| format!("-{short}, "));
+            let short = flag
+                .short
+                .map_or("    ".to_owned(), |short| format!("-{short}, "));
             let space = if flag.value.is_empty() { "" } else { " " };
             format!("  {short}--{}{space}{}", flag.name, flag.value)
         })

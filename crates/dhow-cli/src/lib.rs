@@ -40,10 +40,18 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
         dhow_terminal::restore_all();
         previous(panic);
     }));
-    let words: Vec<String> =
-        args.into_iter().map(|word| word.to_string_lossy().into_owned()).collect();
-    let (name, words) = words.split_first().map_or(("dhow", &[][..]), |(n, w)| (n.as_str(), w));
-    let program = name.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("dhow");
+    let words: Vec<String> = args
+        .into_iter()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let (name, words) = words
+        .split_first()
+        .map_or(("dhow", &[][..]), |(n, w)| (n.as_str(), w));
+    let program = name
+        .rsplit('/')
+        .next()
+        .filter(|name| !name.is_empty())
+        .unwrap_or("dhow");
     let code = run(program, words);
     dhow_terminal::restore_all();
     ExitCode::from(code)
@@ -68,7 +76,11 @@ fn dispatch(program: &str, words: &[String]) -> Result<(), Error> {
         Ok(Outcome::Parsed(parsed)) => parsed,
         Ok(Outcome::Help(deprecated)) => return show_root_help(program, deprecated),
         Err(error) => {
-            return Err(outcome::usage(&error, &format!("{program} [OPTIONS] COMMAND [ARG...]"), program));
+            return Err(outcome::usage(
+                &error,
+                &format!("{program} [OPTIONS] COMMAND [ARG...]"),
+                program,
+            ));
         }
     };
     if globals.switch("version") {
@@ -99,7 +111,9 @@ fn dispatch(program: &str, words: &[String]) -> Result<(), Error> {
 
 fn run_command(program: &str, found: &Found<'_>, globals: &Parsed) -> Result<(), Error> {
     let command = found.command;
-    let path = format!("{program} {}", found.path.join(" ")).trim_end().to_owned();
+    let path = format!("{program} {}", found.path.join(" "))
+        .trim_end()
+        .to_owned();
     let parsed = match flags::parse(command.flags, command.interspersed, found.rest) {
         Ok(Outcome::Parsed(parsed)) => parsed,
         Ok(Outcome::Help(deprecated)) => return show_help(found, program, deprecated),
@@ -136,9 +150,15 @@ fn group(found: &Found<'_>, program: &str, path: &str, parsed: &Parsed) -> Resul
         return Ok(());
     };
     if found.path.is_empty() && commands::MISSING.contains(&word.as_str()) {
-        return Err(Error::text(format!("{program}: '{program} {word}' is not implemented")));
+        return Err(Error::text(format!(
+            "{program}: '{program} {word}' is not implemented"
+        )));
     }
-    let usage = if found.path.is_empty() { String::new() } else { format!("Usage:  {path}\n\n") };
+    let usage = if found.path.is_empty() {
+        String::new()
+    } else {
+        format!("Usage:  {path}\n\n")
+    };
     let suggestions = found.command.suggestions(word);
     let meant = match suggestions.as_slice() {
         [] => String::new(),
@@ -164,7 +184,12 @@ fn show_root_help(program: &str, deprecated: bool) -> Result<(), Error> {
     if deprecated {
         outcome::to_stderr("Flag shorthand -h has been deprecated, use --help");
     }
-    outcome::to_stdout(&help::root(&commands::ROOT, program, GLOBALS, session::columns()))
+    outcome::to_stdout(&help::root(
+        &commands::ROOT,
+        program,
+        GLOBALS,
+        session::columns(),
+    ))
 }
 
 /// The root of all commands, for those who list them.

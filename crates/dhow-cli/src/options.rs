@@ -41,13 +41,17 @@ pub(crate) fn csv(line: &str) -> Result<Vec<String>, String> {
             }
             '"' if quoted => quoted = false,
             '"' if field.is_empty() => quoted = true,
-            '"' => return Err(r#"parse error on line 1, column 1: bare " in non-quoted-field"#.into()),
+            '"' => {
+                return Err(r#"parse error on line 1, column 1: bare " in non-quoted-field"#.into());
+            }
             ',' if !quoted => fields.push(String::new()),
             c => field.push(c),
         }
     }
     if quoted {
-        return Err(r#"parse error on line 1, column 1: extraneous or missing " in quoted-field"#.into());
+        return Err(
+            r#"parse error on line 1, column 1: extraneous or missing " in quoted-field"#.into(),
+        );
     }
     if line.is_empty() {
         return Err("EOF".to_owned());
@@ -63,7 +67,11 @@ const SIGNALS: [&str; 32] = [
 
 /// A signal's name without `SIG`.
 pub(crate) fn signal_name(number: i32) -> &'static str {
-    usize::try_from(number).ok().and_then(|number| SIGNALS.get(number)).copied().unwrap_or("TERM")
+    usize::try_from(number)
+        .ok()
+        .and_then(|number| SIGNALS.get(number))
+        .copied()
+        .unwrap_or("TERM")
 }
 
 /// The names completion offers for signals.
@@ -71,3 +79,5 @@ pub(crate) fn signal_names() -> impl Iterator<Item = String> {
     SIGNALS.iter().skip(1).map(|name| format!("SIG{name}"))
 }
 
+#[cfg(test)]
+mod tests;

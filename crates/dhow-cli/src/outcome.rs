@@ -17,14 +17,17 @@ pub(crate) fn to_stderr(text: &str) {
 
 /// Wrong flags.
 pub(crate) fn usage(error: &str, usage: &str, path: &str) -> Error {
-    let text =
-        format!("{error}\n\nUsage:  {usage}\n\nRun '{path} --help' for more information");
+    let text = format!("{error}\n\nUsage:  {usage}\n\nRun '{path} --help' for more information");
     Error::Exit { code: 125, text }
 }
 
 /// A wrong number of arguments.
 pub(crate) fn arguments(error: &str, command: &Command, path: &str, program: &str) -> Error {
-    let verb = if matches!(command.arguments, Arguments::AtLeast(_)) { "See" } else { "Run" };
+    let verb = if matches!(command.arguments, Arguments::AtLeast(_)) {
+        "See"
+    } else {
+        "Run"
+    };
     Error::text(format!(
         "{program}: {error}\n\nUsage:  {}\n\n{verb} '{path} --help' for more information",
         command.usage_of(path)

@@ -20,7 +20,13 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) fn new(program: String, path: String, globals: Globals, config: Config) -> Self {
-        Self { program, path, globals, config, client: OnceCell::new() }
+        Self {
+            program,
+            path,
+            globals,
+            config,
+            client: OnceCell::new(),
+        }
     }
 
     /// The engine's client; nothing is connected until the first request.
@@ -34,7 +40,9 @@ impl Session {
 
     /// `docker run`, for errors.
     pub(crate) fn full_path(&self) -> String {
-        format!("{} {}", self.program, self.path).trim_end().to_owned()
+        format!("{} {}", self.program, self.path)
+            .trim_end()
+            .to_owned()
     }
 
     /// Writes to standard output.
@@ -78,7 +86,11 @@ impl Session {
 
 /// Success without failures, else one error with all of them.
 pub(crate) fn all_or(failures: Vec<String>) -> Result<()> {
-    if failures.is_empty() { Ok(()) } else { Err(Error::text(failures.join("\n"))) }
+    if failures.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::text(failures.join("\n")))
+    }
 }
 
 /// Columns of the terminal that standard output is, or 80.

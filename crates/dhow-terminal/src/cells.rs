@@ -46,8 +46,17 @@ impl std::fmt::Display for Table {
 /// a block of consecutive lines that all have a cell there. `min_width` includes the `padding`.
 #[must_use]
 pub fn align(text: &str, min_width: usize, padding: usize) -> String {
-    let lines: Vec<Vec<&str>> = text.split('\n').map(|line| line.split('\t').collect()).collect();
-    let mut layout = Layout { lines: &lines, min_width, padding, widths: Vec::new(), out: String::new() };
+    let lines: Vec<Vec<&str>> = text
+        .split('\n')
+        .map(|line| line.split('\t').collect())
+        .collect();
+    let mut layout = Layout {
+        lines: &lines,
+        min_width,
+        padding,
+        widths: Vec::new(),
+        out: String::new(),
+    };
     layout.format(0, lines.len());
     layout.out.pop();
     layout.out
@@ -73,10 +82,15 @@ impl Layout<'_> {
                 continue;
             }
             self.write(written, line);
-            let end = (line..to).find(|&l| column + 1 >= self.lines[l].len()).unwrap_or(to);
-            let widest =
-                self.lines[line..end].iter().map(|cells| cells[column].chars().count()).max();
-            self.widths.push(self.min_width.max(widest.unwrap_or(0) + self.padding));
+            let end = (line..to)
+                .find(|&l| column + 1 >= self.lines[l].len())
+                .unwrap_or(to);
+            let widest = self.lines[line..end]
+                .iter()
+                .map(|cells| cells[column].chars().count())
+                .max();
+            self.widths
+                .push(self.min_width.max(widest.unwrap_or(0) + self.padding));
             self.format(line, end);
             self.widths.pop();
             written = end;
@@ -116,7 +130,10 @@ mod tests {
 
     #[test]
     fn a_block_ends_where_a_line_has_fewer_cells() {
-        assert_eq!(align("a\tb\nlong line\nccccccccccc\td", 5, 1), "a    b\nlong line\nccccccccccc d");
+        assert_eq!(
+            align("a\tb\nlong line\nccccccccccc\td", 5, 1),
+            "a    b\nlong line\nccccccccccc d"
+        );
     }
 
     #[test]

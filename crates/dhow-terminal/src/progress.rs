@@ -72,7 +72,11 @@ pub struct Progress<W> {
 impl<W: Write> Progress<W> {
     /// Renders to `out`, as to a terminal of that many columns or, without, as plain lines.
     pub fn new(out: W, columns: Option<u16>) -> Self {
-        Self { out, columns, lines: HashMap::new() }
+        Self {
+            out,
+            columns,
+            lines: HashMap::new(),
+        }
     }
 
     /// Shows one message; ones that carry only an error or data are not shown.
@@ -107,7 +111,10 @@ impl<W: Write> Progress<W> {
     }
 
     fn line(&mut self, message: &Message) -> io::Result<()> {
-        let bar = message.detail.as_ref().map(|detail| bar(detail, self.columns.unwrap_or(200)));
+        let bar = message
+            .detail
+            .as_ref()
+            .map(|detail| bar(detail, self.columns.unwrap_or(200)));
         let terminal = self.columns.is_some();
         let mut end = "";
         if terminal && message.stream.is_empty() && bar.is_some() {
@@ -153,10 +160,12 @@ fn bar(detail: &Detail, columns: u16) -> String {
     if !detail.hidecounts {
         text += &counts(detail);
     }
-    if detail.current > 0 && detail.start > 0 && done < 50 {
-        if let Some(left) = time_left(detail).filter(|_| columns > 50) {
-            text += &format!(" {left}");
-        }
+    if detail.current > 0
+        && detail.start > 0
+        && done < 50
+        && let Some(left) = time_left(detail).filter(|_| columns > 50)
+    {
+        text += &format!(" {left}");
     }
     text
 }
@@ -178,8 +187,12 @@ fn half_percent(current: i64, total: i64) -> usize {
 }
 
 fn time_left(detail: &Detail) -> Option<String> {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?;
-    let gone = i64::try_from(now.as_secs()).ok()?.checked_sub(detail.start)?;
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .ok()?;
+    let gone = i64::try_from(now.as_secs())
+        .ok()?
+        .checked_sub(detail.start)?;
     let left = i128::from(gone) * i128::from(detail.total - detail.current);
     let seconds = left / i128::from(detail.current);
     Some(match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
@@ -202,7 +215,9 @@ mod tests {
     fn render(columns: Option<u16>, messages: &[&str]) -> String {
         let mut progress = Progress::new(Vec::new(), columns);
         for message in messages {
-            progress.show(&serde_json::from_str(message).unwrap()).unwrap();
+            progress
+                .show(&serde_json::from_str(message).unwrap())
+                .unwrap();
         }
         String::from_utf8(progress.out).unwrap()
     }
@@ -240,18 +255,28 @@ mod tests {
 
     #[test]
     fn narrow_terminals_get_no_bar_and_wrong_totals_no_total() {
-        let detail = |current, total| Detail { current, total, ..Detail::default() };
+        let detail = |current, total| Detail {
+            current,
+            total,
+            ..Detail::default()
+        };
         assert_eq!(bar(&detail(1000, 2000), 80), "     1kB/2kB");
         assert_eq!(bar(&detail(3000, 2000), 80), "     3kB");
         assert_eq!(bar(&detail(3000, 0), 80), "     3kB");
         assert_eq!(bar(&detail(0, 0), 80), "");
-        let layers = Detail { units: "layers".into(), ..detail(1, 2) };
+        let layers = Detail {
+            units: "layers".into(),
+            ..detail(1, 2)
+        };
         assert_eq!(bar(&layers, 80), "1/2 layers");
     }
 
     #[test]
     fn errors_and_data_are_not_shown() {
-        let hidden = [r#"{"errorDetail":{"message":"no"},"error":"no"}"#, r#"{"aux":{"ID":"x"}}"#];
+        let hidden = [
+            r#"{"errorDetail":{"message":"no"},"error":"no"}"#,
+            r#"{"aux":{"ID":"x"}}"#,
+        ];
         assert_eq!(render(None, &hidden), "");
     }
 }

@@ -104,7 +104,10 @@ mod tests {
     }
 
     fn echoes(fd: &std::fs::File) -> bool {
-        termios::tcgetattr(fd).unwrap().local_modes.contains(LocalModes::ECHO)
+        termios::tcgetattr(fd)
+            .unwrap()
+            .local_modes
+            .contains(LocalModes::ECHO)
     }
 
     #[test]

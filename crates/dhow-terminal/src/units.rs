@@ -37,7 +37,9 @@ fn scaled(mut size: f64, base: f64, digits: usize, units: &[&str]) -> String {
 pub fn general(value: f64, digits: usize) -> String {
     let digits = digits.max(1);
     let scientific = format!("{value:.*e}", digits - 1);
-    let Some((mantissa, exponent)) = scientific.split_once('e') else { return scientific };
+    let Some((mantissa, exponent)) = scientific.split_once('e') else {
+        return scientific;
+    };
     let exponent: i32 = exponent.parse().unwrap_or(0);
     let limit = i32::try_from(digits).unwrap_or(i32::MAX);
     if exponent < -4 || exponent >= limit {
@@ -92,12 +94,18 @@ pub fn parse_bytes(text: &str) -> Result<i64, String> {
     if power > 0 && !matches!(&lower[1..], "" | "b" | "ib") {
         return Err(bad());
     }
-    #[allow(clippy::cast_possible_truncation, reason = "saturates, as sizes beyond 8 EiB may")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "saturates, as sizes beyond 8 EiB may"
+    )]
     Ok((size * 1024_f64.powi(power)) as i64)
 }
 
 fn parse_float(text: &str) -> Result<f64, String> {
-    let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b));
+    let plain = !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b));
     plain
         .then(|| text.parse().ok())
         .flatten()

@@ -12,9 +12,15 @@ pub(crate) fn parse(text: &str) -> Result<Vec<u8>> {
     if text.is_empty() {
         return Ok(DEFAULT.to_vec());
     }
-    text.split(',').map(key).collect::<Option<_>>().ok_or_else(|| {
-        Error::text(format!("invalid detach keys ({text}): Unknown character: '{}'", culprit(text)))
-    })
+    text.split(',')
+        .map(key)
+        .collect::<Option<_>>()
+        .ok_or_else(|| {
+            Error::text(format!(
+                "invalid detach keys ({text}): Unknown character: '{}'",
+                culprit(text)
+            ))
+        })
 }
 
 fn key(name: &str) -> Option<u8> {
@@ -36,7 +42,9 @@ fn key(name: &str) -> Option<u8> {
 }
 
 fn culprit(text: &str) -> &str {
-    text.split(',').find(|name| key(name).is_none()).unwrap_or(text)
+    text.split(',')
+        .find(|name| key(name).is_none())
+        .unwrap_or(text)
 }
 
 /// Watches input for the sequence.

@@ -15,7 +15,9 @@ const PATIENCE: u32 = 3;
 pub(crate) async fn forward(client: &Client, container: &str) -> u8 {
     let (sender, mut received) = tokio::sync::mpsc::channel(16);
     for number in FORWARDED {
-        let Ok(mut signals) = signal(SignalKind::from_raw(number)) else { continue };
+        let Ok(mut signals) = signal(SignalKind::from_raw(number)) else {
+            continue;
+        };
         let sender = sender.clone();
         tokio::spawn(async move {
             while signals.recv().await.is_some() {

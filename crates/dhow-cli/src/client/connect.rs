@@ -25,7 +25,11 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
 /// Where an engine listens.
 pub(crate) enum Endpoint {
     Unix(PathBuf),
-    Tcp { host: String, port: u16, tls: Option<Box<Tls>> },
+    Tcp {
+        host: String,
+        port: u16,
+        tls: Option<Box<Tls>>,
+    },
     Ssh(Ssh),
 }
 
@@ -65,7 +69,11 @@ impl Endpoint {
                     (_, false) => None,
                     (files, true) => Some(Box::new(Tls::new(files.as_ref(), host)?)),
                 };
-                Ok(Self::Tcp { host: host.to_owned(), port, tls })
+                Ok(Self::Tcp {
+                    host: host.to_owned(),
+                    port,
+                    tls,
+                })
             }
             "ssh" => Ssh::parse(rest).map(Self::Ssh).ok_or_else(invalid),
             _ => Err(invalid()),
@@ -82,7 +90,11 @@ impl Endpoint {
     }
 
     pub(super) fn scheme(&self) -> &'static str {
-        if matches!(self, Self::Tcp { tls: Some(_), .. }) { "https" } else { "http" }
+        if matches!(self, Self::Tcp { tls: Some(_), .. }) {
+            "https"
+        } else {
+            "http"
+        }
     }
 
     pub(super) async fn connect(&self) -> io::Result<Stream> {
@@ -149,15 +161,19 @@ impl Ssh {
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound => io::Error::other(
-                    "ssh:// addresses need the ssh program, which is not in $PATH",
-                ),
+                io::ErrorKind::NotFound => {
+                    io::Error::other("ssh:// addresses need the ssh program, which is not in $PATH")
+                }
                 _ => error,
             })?;
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(io::Error::other("ssh was started without its pipes"));
         };
-        Ok(Box::new(SshStream { _child: child, stdin, stdout }))
+        Ok(Box::new(SshStream {
+            _child: child,
+            stdin,
+            stdout,
+        }))
     }
 }
 
@@ -202,12 +218,18 @@ mod tests {
     use super::*;
 
     fn parse(host: &str) -> Result<Endpoint> {
-        Endpoint::parse(&Target { host: host.to_owned(), tls: None, default: false })
+        Endpoint::parse(&Target {
+            host: host.to_owned(),
+            tls: None,
+            default: false,
+        })
     }
 
     #[test]
     fn addresses_are_read() {
-        assert!(matches!(parse("unix:///x/y.sock"), Ok(Endpoint::Unix(path)) if path.ends_with("y.sock")));
+        assert!(
+            matches!(parse("unix:///x/y.sock"), Ok(Endpoint::Unix(path)) if path.ends_with("y.sock"))
+        );
         for (address, authority) in [
             ("tcp://10.0.0.1:99", "10.0.0.1:99"),
             ("tcp://name", "name:2375"),

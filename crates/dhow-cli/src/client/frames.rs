@@ -111,7 +111,10 @@ mod tests {
                     }
                 }
             }
-            assert_eq!((out.as_slice(), err.as_slice()), (&b"hello world"[..], &b"oops"[..]));
+            assert_eq!(
+                (out.as_slice(), err.as_slice()),
+                (&b"hello world"[..], &b"oops"[..])
+            );
         }
     }
 
@@ -125,6 +128,9 @@ mod tests {
         );
         let mut decoder = Decoder::default();
         decoder.feed(b"plain text without frames");
-        assert_eq!(decoder.next().unwrap_err().to_string(), "unrecognized stream: 112");
+        assert_eq!(
+            decoder.next().unwrap_err().to_string(),
+            "unrecognized stream: 112"
+        );
     }
 }

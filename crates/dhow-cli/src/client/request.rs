@@ -63,7 +63,11 @@ impl Request {
 
     /// Adds the parameter where the condition holds.
     pub(crate) fn query_if(self, condition: bool, name: &str, value: impl Into<String>) -> Self {
-        if condition { self.query(name, value) } else { self }
+        if condition {
+            self.query(name, value)
+        } else {
+            self
+        }
     }
 
     /// Adds `filters` where there are any.
@@ -89,7 +93,10 @@ impl Request {
     pub(crate) fn stream(mut self, input: impl std::io::Read + Send + 'static) -> Self {
         let chunks = crate::attach::input::chunks(input);
         let frames = futures::stream::unfold(chunks, async |mut chunks| {
-            chunks.recv().await.map(|chunk| (chunk.map(Frame::data), chunks))
+            chunks
+                .recv()
+                .await
+                .map(|chunk| (chunk.map(Frame::data), chunks))
         });
         self.body = StreamBody::new(Box::pin(frames)).boxed_unsync();
         self.header("Content-Type", "application/x-tar")
@@ -103,7 +110,9 @@ impl Request {
 
     /// The path errors name.
     pub(super) fn shown(&self, prefix: &str) -> String {
-        self.name.clone().unwrap_or_else(|| format!("{prefix}{}", self.path))
+        self.name
+            .clone()
+            .unwrap_or_else(|| format!("{prefix}{}", self.path))
     }
 
     pub(super) fn build(
@@ -119,11 +128,15 @@ impl Request {
         }
         let agent = concat!("Dhow-Client/", env!("CARGO_PKG_VERSION"), " (linux)");
         let mut request = http::Request::builder().method(self.method).uri(uri);
-        request = request.header("Host", authority).header("User-Agent", agent);
+        request = request
+            .header("Host", authority)
+            .header("User-Agent", agent);
         for (name, value) in more.iter().chain(&self.headers) {
             request = request.header(name, value);
         }
-        request.body(self.body).map_err(|error| Error::text(error.to_string()))
+        request
+            .body(self.body)
+            .map_err(|error| Error::text(error.to_string()))
     }
 }
 

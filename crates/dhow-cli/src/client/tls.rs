@@ -35,7 +35,9 @@ impl Tls {
             builder.with_root_certificates(roots(path)?)
         } else {
             let unchecked = Arc::new(Unchecked(provider));
-            builder.dangerous().with_custom_certificate_verifier(unchecked)
+            builder
+                .dangerous()
+                .with_custom_certificate_verifier(unchecked)
         };
         let config = match files {
             Some(files) if files.cert.exists() && files.key.exists() => {
@@ -49,7 +51,10 @@ impl Tls {
         };
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| Error::text(format!("{host:?} is no name TLS can check")))?;
-        Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
+        Ok(Self {
+            connector: TlsConnector::from(Arc::new(config)),
+            name,
+        })
     }
 
     pub(super) async fn connect(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
@@ -76,7 +81,10 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
 }
 
 fn unreadable(path: &Path, error: &str) -> Error {
-    Error::text(format!("unable to read TLS file {}: {error}", path.display()))
+    Error::text(format!(
+        "unable to read TLS file {}: {error}",
+        path.display()
+    ))
 }
 
 /// Takes any certificate: `--tls` without `--tlsverify`.

@@ -19,9 +19,16 @@ pub(crate) const COMMAND: Command = Command {
     arguments: Arguments::Exactly(1),
     completes: Completes::Containers(ATTACHABLE),
     flags: &[&[
-    Flag::text("detach-keys", "Override the key sequence for detaching a container"),
-    Flag::switch("no-stdin", "Do not attach STDIN"),
-    Flag::switch("sig-proxy", "Proxy all received signals to the process (default true)").default("true"),
+        Flag::text(
+            "detach-keys",
+            "Override the key sequence for detaching a container",
+        ),
+        Flag::switch("no-stdin", "Do not attach STDIN"),
+        Flag::switch(
+            "sig-proxy",
+            "Proxy all received signals to the process (default true)",
+        )
+        .default("true"),
     ]],
     ..Command::new(
         "attach",
@@ -34,7 +41,9 @@ pub(crate) const COMMAND: Command = Command {
 async fn run(session: &Session, flags: &Parsed) -> Result<()> {
     let client = session.client()?;
     let name = flags.argument(0);
-    let container: Value = client.json(Request::get(format!("/containers/{}/json", escape(name)))).await?;
+    let container: Value = client
+        .json(Request::get(format!("/containers/{}/json", escape(name))))
+        .await?;
     let state = |key: &str| container["State"][key] == Value::Bool(true);
     if !state("Running") {
         return Err(Error::text(
@@ -42,10 +51,14 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
         ));
     }
     if state("Paused") {
-        return Err(Error::text("You cannot attach to a paused container, unpause it first"));
+        return Err(Error::text(
+            "You cannot attach to a paused container, unpause it first",
+        ));
     }
     if state("Restarting") {
-        return Err(Error::text("You cannot attach to a restarting container, wait until it is running"));
+        return Err(Error::text(
+            "You cannot attach to a restarting container, wait until it is running",
+        ));
     }
     let id = container["Id"].as_str().unwrap_or(name).to_owned();
     let tty = container["Config"]["Tty"] == Value::Bool(true);
@@ -69,7 +82,11 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
         std::future::pending::<()>().await;
     };
     let signals = async {
-        if proxied { forward(client, &id).await } else { std::future::pending().await }
+        if proxied {
+            forward(client, &id).await
+        } else {
+            std::future::pending().await
+        }
     };
     let ended = tokio::select! {
         ended = attach::stream(hijacked, &streams) => ended?,
@@ -86,7 +103,11 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
 pub(crate) fn request(container: &str, streams: &Streams) -> Request {
     let path = format!("/containers/{container}/attach");
     Request::post(path)
-        .query_if(!streams.detach_keys.is_empty(), "detachKeys", streams.detach_keys.as_str())
+        .query_if(
+            !streams.detach_keys.is_empty(),
+            "detachKeys",
+            streams.detach_keys.as_str(),
+        )
         .query_if(streams.stderr, "stderr", "1")
         .query_if(streams.stdin, "stdin", "1")
         .query_if(streams.stdout, "stdout", "1")
@@ -96,7 +117,11 @@ pub(crate) fn request(container: &str, streams: &Streams) -> Request {
 /// The keys given by flag, else those of the settings.
 pub(crate) fn detach_keys(session: &Session, flags: &Parsed) -> String {
     match flags.text("detach-keys") {
-        "" => session.config.text("detachKeys").unwrap_or_default().to_owned(),
+        "" => session
+            .config
+            .text("detachKeys")
+            .unwrap_or_default()
+            .to_owned(),
         keys => keys.to_owned(),
     }
 }

@@ -15,10 +15,20 @@ pub(crate) const COMMAND: Command = Command {
     arguments: Arguments::Between(1, 2),
     completes: Completes::OneContainer(&[]),
     flags: &[&[
-    Flag::text("author", "Author (e.g., \"John Hannibal Smith <hannibal@a-team.com>\")").short('a'),
-    Flag::list("change", "Apply Dockerfile instruction to the created image").short('c'),
-    Flag::text("message", "Commit message").short('m'),
-    Flag::switch("pause", "Pause container during commit (default true)").short('p').default("true"),
+        Flag::text(
+            "author",
+            "Author (e.g., \"John Hannibal Smith <hannibal@a-team.com>\")",
+        )
+        .short('a'),
+        Flag::list(
+            "change",
+            "Apply Dockerfile instruction to the created image",
+        )
+        .short('c'),
+        Flag::text("message", "Commit message").short('m'),
+        Flag::switch("pause", "Pause container during commit (default true)")
+            .short('p')
+            .default("true"),
     ]],
     ..Command::new(
         "commit",
@@ -44,7 +54,9 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
     if let Some(name) = flags.arguments.get(1).filter(|name| !name.is_empty()) {
         let reference = Reference::parse(name).map_err(|error| Error::text(error.to_string()))?;
         if reference.digest().is_some() {
-            return Err(Error::text("refusing to create a tag with a digest reference"));
+            return Err(Error::text(
+                "refusing to create a tag with a digest reference",
+            ));
         }
         let reference = reference.with_default_tag();
         request = request

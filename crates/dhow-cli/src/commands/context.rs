@@ -18,18 +18,30 @@ const LS: Command = Command {
     aliases: &["list"],
     also: "context ls, context list",
     flags: &[&[
-    Flag::text("format", "Format output using a custom template:\n'table':            Print output in table format with column headers (default)\n'table TEMPLATE':   Print output in table format using the given Go template\n'json':             Print in JSON format\n'TEMPLATE':         Print output using the given Go template.\nRefer to https://docs.docker.com/go/formatting/ for more information about formatting output with templates"),
-    Flag::switch("quiet", "Only show context names").short('q'),
+        Flag::text(
+            "format",
+            "Format output using a custom template:\n'table':            Print output in table format with column headers (default)\n'table TEMPLATE':   Print output in table format using the given Go template\n'json':             Print in JSON format\n'TEMPLATE':         Print output using the given Go template.\nRefer to https://docs.docker.com/go/formatting/ for more information about formatting output with templates",
+        ),
+        Flag::switch("quiet", "Only show context names").short('q'),
     ]],
     ..Command::new("ls", "List contexts", "[OPTIONS]", runner!(ls))
 };
 
-const SHOW: Command =
-    Command::new("show", "Print the name of the current context", "", runner!(show));
+const SHOW: Command = Command::new(
+    "show",
+    "Print the name of the current context",
+    "",
+    runner!(show),
+);
 
 const USE: Command = Command {
     arguments: Arguments::Exactly(1),
-    ..Command::new("use", "Set the current docker context", "CONTEXT", runner!(use_context))
+    ..Command::new(
+        "use",
+        "Set the current docker context",
+        "CONTEXT",
+        runner!(use_context),
+    )
 };
 
 const INSPECT: Command = Command {
@@ -53,7 +65,8 @@ async fn ls(session: &Session, flags: &Parsed) -> Result<()> {
     let default = (
         "default".to_owned(),
         "Current DOCKER_HOST based configuration".to_owned(),
-        host.as_ref().map_or(context::DEFAULT_HOST.to_owned(), |(_, host)| host.clone()),
+        host.as_ref()
+            .map_or(context::DEFAULT_HOST.to_owned(), |(_, host)| host.clone()),
     );
     let others = context::all(&session.config).into_iter();
     let others = others.map(|context| (context.name, context.description, context.host));
@@ -81,12 +94,18 @@ async fn ls(session: &Session, flags: &Parsed) -> Result<()> {
             ("DockerEndpoint", "DOCKER ENDPOINT"),
             ("Error", "ERROR"),
         ],
-        table: "{{.Name}}{{if .Current}} *{{end}}\t{{.Description}}\t{{.DockerEndpoint}}\t{{.Error}}"
-            .to_owned(),
+        table:
+            "{{.Name}}{{if .Current}} *{{end}}\t{{.Description}}\t{{.DockerEndpoint}}\t{{.Error}}"
+                .to_owned(),
         quiet: "{{.Name}}",
         raw: None,
     };
-    session.print(&format::render(&layout, flags.text("format"), flags.switch("quiet"), &rows)?)?;
+    session.print(&format::render(
+        &layout,
+        flags.text("format"),
+        flags.switch("quiet"),
+        &rows,
+    )?)?;
     if let (Some((name, _)), false) = (host, flags.switch("quiet")) {
         session.warn(&format!(
             "Warning: {name} environment variable overrides the active context. To use a context, either set the global --context flag, or unset {name} environment variable."
@@ -96,7 +115,9 @@ async fn ls(session: &Session, flags: &Parsed) -> Result<()> {
 }
 
 fn host_override() -> Option<(&'static str, String)> {
-    ["DHOW_HOST", "DOCKER_HOST"].into_iter().find_map(|name| Some((name, variable(name)?)))
+    ["DHOW_HOST", "DOCKER_HOST"]
+        .into_iter()
+        .find_map(|name| Some((name, variable(name)?)))
 }
 
 async fn show(session: &Session, _flags: &Parsed) -> Result<()> {

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use dhow_api::container::PathStat;
-use dhow_terminal::units::human_size_with;
 use dhow_terminal::is_terminal;
+use dhow_terminal::units::human_size_with;
 
 use super::runner;
 use crate::attach::failed;
@@ -53,7 +53,9 @@ fn split(argument: &str) -> Option<(&str, &str)> {
     if argument.starts_with('/') || argument.starts_with('.') {
         return None;
     }
-    argument.split_once(':').filter(|(name, _)| !name.is_empty())
+    argument
+        .split_once(':')
+        .filter(|(name, _)| !name.is_empty())
 }
 
 /// Whether what is in the folder is meant, not the folder.
@@ -99,7 +101,10 @@ async fn out(session: &Session, flags: &Parsed, container: &str, path: &str) -> 
     let mut response = client.send(request.query("path", path.as_str())).await?;
     if target == "-" {
         while let Some(chunk) = response.chunk().await? {
-            io::stdout().lock().write_all(&chunk).map_err(|error| failed(&error))?;
+            io::stdout()
+                .lock()
+                .write_all(&chunk)
+                .map_err(|error| failed(&error))?;
         }
         return Ok(());
     }
@@ -116,7 +121,9 @@ async fn out(session: &Session, flags: &Parsed, container: &str, path: &str) -> 
         }
     }
     drop(writer);
-    unpacker.await.map_err(|error| Error::text(error.to_string()))??;
+    unpacker
+        .await
+        .map_err(|error| Error::text(error.to_string()))??;
     done(session, flags, copied, target);
     Ok(())
 }
@@ -138,23 +145,34 @@ struct Place {
 fn place_for(target: &str, source: &str, source_is_folder: bool) -> Result<Place> {
     let path = Path::new(target);
     let parent = || {
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty());
         parent.unwrap_or(Path::new(".")).to_path_buf()
     };
     let name = || base(target);
     match std::fs::metadata(path) {
         Ok(found) if found.is_dir() => {
             let name = (!means_contents(source)).then(|| base(source));
-            Ok(Place { folder: path.to_path_buf(), name })
+            Ok(Place {
+                folder: path.to_path_buf(),
+                name,
+            })
         }
         Ok(_) if source_is_folder => Err(Error::text("cannot copy directory")),
         Ok(_) if target.ends_with('/') => Err(Error::text("not a directory")),
-        Ok(_) => Ok(Place { folder: parent(), name: Some(name()) }),
+        Ok(_) => Ok(Place {
+            folder: parent(),
+            name: Some(name()),
+        }),
         Err(_) if target.ends_with('/') && !source_is_folder => {
             Err(Error::text("no such directory"))
         }
         Err(_) => {
-            let place = Place { folder: parent(), name: Some(name()) };
+            let place = Place {
+                folder: parent(),
+                name: Some(name()),
+            };
             match std::fs::metadata(&place.folder) {
                 Ok(_) => Ok(place),
                 Err(error) => Err(Error::text(format!(
@@ -176,7 +194,10 @@ fn unpack(reader: impl Read, root: &str, place: &Place) -> Result<()> {
     for entry in archive.entries()? {
         let mut entry = entry?;
         let path = entry.path()?.into_owned();
-        let inner = path.strip_prefix(root.trim_matches('/')).unwrap_or(&path).to_path_buf();
+        let inner = path
+            .strip_prefix(root.trim_matches('/'))
+            .unwrap_or(&path)
+            .to_path_buf();
         let renamed = match &place.name {
             Some(name) if inner.as_os_str().is_empty() => PathBuf::from(name),
             Some(name) => Path::new(name).join(&inner),
@@ -185,19 +206,20 @@ fn unpack(reader: impl Read, root: &str, place: &Place) -> Result<()> {
         if renamed.as_os_str().is_empty() {
             continue;
         }
-        if let Some(link) = entry.link_name()?.filter(|_| entry.header().entry_type().is_hard_link()) {
+        if let Some(link) = entry
+            .link_name()?
+            .filter(|_| entry.header().entry_type().is_hard_link())
+        {
             // Hard links name the archive's paths, which have other names here.
             let inner = link.strip_prefix(root).unwrap_or(&link).to_path_buf();
-            let original = place.folder.join(place.name.as_deref().unwrap_or_default()).join(inner);
+            let original = place
+                .folder
+                .join(place.name.as_deref().unwrap_or_default())
+                .join(inner);
             let new = place.folder.join(&renamed);
             let _ = std::fs::remove_file(&new);
             std::fs::hard_link(original, new)?;
             continue;
-        }
-        if let Ok(Some(device)) = entry.header().device_major() {
-            if entry.header().entry_type().is_character_special() && device == 0 {
-                continue;
-            }
         }
         unpack_one(&mut entry, &place.folder, &renamed, &mut folders)?;
     }
@@ -215,8 +237,14 @@ fn unpack_one(
     renamed: &Path,
     folders: &mut Vec<(PathBuf, u32)>,
 ) -> Result<()> {
-    if renamed.components().any(|part| matches!(part, std::path::Component::ParentDir)) {
-        return Err(Error::text(format!("the archive leaves its folder: {}", renamed.display())));
+    if renamed
+        .components()
+        .any(|part| matches!(part, std::path::Component::ParentDir))
+    {
+        return Err(Error::text(format!(
+            "the archive leaves its folder: {}",
+            renamed.display()
+        )));
     }
     let path = folder.join(renamed);
     if entry.header().entry_type().is_dir() {
@@ -227,7 +255,10 @@ fn unpack_one(
     let parent = path.parent().unwrap_or(folder);
     let (parent, root) = (parent.canonicalize()?, folder.canonicalize()?);
     if !parent.starts_with(root) {
-        return Err(Error::text(format!("the archive leaves its folder: {}", renamed.display())));
+        return Err(Error::text(format!(
+            "the archive leaves its folder: {}",
+            renamed.display()
+        )));
     }
     entry.unpack(&path)?;
     Ok(())
@@ -238,11 +269,12 @@ async fn into(session: &Session, flags: &Parsed, container: &str, path: &str) ->
     let source = flags.argument(0);
     let mut target = path.to_owned();
     let mut found = stat(client, container, &target).await;
-    if let Ok(stat) = &found {
-        if stat.mode & IS_LINK != 0 && !stat.link_target.is_empty() {
-            target = absolute_link(&target, &stat.link_target);
-            found = self::stat(client, container, &target).await;
-        }
+    if let Ok(stat) = &found
+        && stat.mode & IS_LINK != 0
+        && !stat.link_target.is_empty()
+    {
+        target = absolute_link(&target, &stat.link_target);
+        found = self::stat(client, container, &target).await;
     }
     let found = match found {
         Ok(stat) => Some(stat),
@@ -250,22 +282,29 @@ async fn into(session: &Session, flags: &Parsed, container: &str, path: &str) ->
         Err(error @ Error::NoDaemon { .. }) => return Err(error),
         Err(_) => None,
     };
-    let is_folder = found.as_ref().is_some_and(|stat| stat.mode & IS_FOLDER != 0);
+    let is_folder = found
+        .as_ref()
+        .is_some_and(|stat| stat.mode & IS_FOLDER != 0);
     let request = Request::put(format!("/containers/{}/archive", escape(container)))
         .query_if(flags.switch("archive"), "copyUIDGID", "true")
         .query("noOverwriteDirNonDir", "true");
     if source == "-" {
         if !is_folder {
-            return Err(Error::text(format!("destination \"{container}:{path}\" must be a directory")));
+            return Err(Error::text(format!(
+                "destination \"{container}:{path}\" must be a directory"
+            )));
         }
-        return client.done(request.query("path", target).stream(io::stdin())).await;
+        return client
+            .done(request.query("path", target).stream(io::stdin()))
+            .await;
     }
     let local = if flags.switch("follow-link") {
         std::fs::canonicalize(source).map_err(|error| missing(source, &error))?
     } else {
         PathBuf::from(source)
     };
-    let metadata = std::fs::symlink_metadata(local.as_path()).map_err(|error| missing(source, &error))?;
+    let metadata =
+        std::fs::symlink_metadata(local.as_path()).map_err(|error| missing(source, &error))?;
     let (folder, name) = match (is_folder, &found) {
         (true, _) if means_contents(source) => (target, None),
         (true, _) => (target, Some(local_name(&local))),
@@ -281,13 +320,25 @@ async fn into(session: &Session, flags: &Parsed, container: &str, path: &str) ->
     };
     let (reader, writer) = io::pipe()?;
     let count = Arc::new(AtomicU64::new(0));
-    let counted = Counting { inner: reader, count: count.clone() };
+    let counted = Counting {
+        inner: reader,
+        count: count.clone(),
+    };
     let packer = tokio::task::spawn_blocking(move || pack(&local, name.as_deref(), writer));
-    let sent = client.done(request.query("path", folder).stream(counted)).await;
-    let packed = packer.await.map_err(|error| Error::text(error.to_string()))?;
+    let sent = client
+        .done(request.query("path", folder).stream(counted))
+        .await;
+    let packed = packer
+        .await
+        .map_err(|error| Error::text(error.to_string()))?;
     sent?;
     packed?;
-    done(session, flags, count.load(Ordering::Relaxed), &format!("{container}:{path}"));
+    done(
+        session,
+        flags,
+        count.load(Ordering::Relaxed),
+        &format!("{container}:{path}"),
+    );
     Ok(())
 }
 
@@ -298,7 +349,8 @@ fn missing(path: &str, error: &io::Error) -> Error {
 fn local_name(path: &Path) -> String {
     let whole = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
     let name = path.file_name().or_else(|| whole.file_name());
-    name.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    name.map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
 }
 
 /// Packs a file or folder under `name`, or a folder's contents under none.

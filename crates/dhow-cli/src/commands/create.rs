@@ -31,10 +31,21 @@ pub(crate) const COMMAND: Command = Command {
 };
 
 const FLAGS: &[Flag] = &[
-    Flag::switch("disable-content-trust", "Skip image verification (default true)").default("true"),
+    Flag::switch(
+        "disable-content-trust",
+        "Skip image verification (default true)",
+    )
+    .default("true"),
     Flag::text("name", "Assign a name to the container"),
-    Flag::text("platform", "Set platform if server is multi-platform capable"),
-    Flag::text("pull", "Pull image before creating (\"always\", \"|missing\", \"never\") (default \"missing\")").default("missing"),
+    Flag::text(
+        "platform",
+        "Set platform if server is multi-platform capable",
+    ),
+    Flag::text(
+        "pull",
+        "Pull image before creating (\"always\", \"|missing\", \"never\") (default \"missing\")",
+    )
+    .default("missing"),
     Flag::switch("quiet", "Suppress the pull output").short('q'),
     Flag::switch("help", "Print usage"),
 ];
@@ -86,12 +97,18 @@ fn proxies(session: &Session, request: &mut CreateRequest) {
         ("noProxy", "NO_PROXY"),
         ("allProxy", "ALL_PROXY"),
     ];
-    let Some(settings) = session.config.object("proxies").and_then(|all| all.get("default")) else {
+    let Some(settings) = session
+        .config
+        .object("proxies")
+        .and_then(|all| all.get("default"))
+    else {
         return;
     };
     let mut added = Vec::new();
     for (key, name) in NAMES {
-        let Some(value) = settings[key].as_str().filter(|value| !value.is_empty()) else { continue };
+        let Some(value) = settings[key].as_str().filter(|value| !value.is_empty()) else {
+            continue;
+        };
         added.push(format!("{name}={value}"));
         added.push(format!("{}={value}", name.to_lowercase()));
     }
@@ -110,7 +127,7 @@ pub(crate) async fn create(
     request: CreateRequest,
 ) -> Result<String> {
     if let Some(host) = &request.host_config {
-        warn(session, host);
+        warn(session, flags, host);
     }
     let id_file = IdFile::new(flags.text("cidfile"))?;
     let image = &request.config.image;
@@ -120,9 +137,14 @@ pub(crate) async fn create(
     }
     let created = match send(session, flags, &request).await {
         Err(error) if error.is_not_found() && flags.text("pull") != "never" => {
-            let Some(reference) = &reference else { return Err(error) };
+            let Some(reference) = &reference else {
+                return Err(error);
+            };
             if !flags.switch("quiet") {
-                session.warn(&format!("Unable to find image '{}' locally", reference.familiar()));
+                session.warn(&format!(
+                    "Unable to find image '{}' locally",
+                    reference.familiar()
+                ));
             }
             pull_image(session, flags, Some(reference)).await?;
             send(session, flags, &request).await?
@@ -151,8 +173,14 @@ async fn pull_image(
     flags: &Parsed,
     reference: Option<&Reference>,
 ) -> Result<()> {
-    let Some(reference) = reference else { return Ok(()) };
-    let output = if flags.switch("quiet") { pull::Show::Nothing } else { pull::Show::Stderr };
+    let Some(reference) = reference else {
+        return Ok(());
+    };
+    let output = if flags.switch("quiet") {
+        pull::Show::Nothing
+    } else {
+        pull::Show::Stderr
+    };
     pull::pull(session, reference, flags.text("platform"), output).await
 }
 
@@ -169,10 +197,17 @@ async fn send(
     session.client()?.json(request).await
 }
 
-fn warn(session: &Session, host: &HostConfig) {
+fn warn(session: &Session, flags: &Parsed, host: &HostConfig) {
+    if flags.changed("kernel-memory") {
+        session.warn(
+            "WARNING: --kernel-memory has no effect: kernels do not offer that limit any more.",
+        );
+    }
     let local = |ip: &&String| ip.starts_with("127.") || *ip == "::1";
     if let Some(ip) = host.dns.iter().flatten().find(local) {
-        session.warn(&format!("WARNING: Localhost DNS ({ip}) may fail in containers."));
+        session.warn(&format!(
+            "WARNING: Localhost DNS ({ip}) may fail in containers."
+        ));
     }
 }
 
@@ -204,9 +239,9 @@ impl IdFile {
     fn write(mut self, id: &str) -> Result<()> {
         match self.0.take() {
             None => Ok(()),
-            Some((_, mut file)) => file.write_all(id.as_bytes()).map_err(|error| {
-                Error::io("failed to write the container ID to the file", error)
-            }),
+            Some((_, mut file)) => file
+                .write_all(id.as_bytes())
+                .map_err(|error| Error::io("failed to write the container ID to the file", error)),
         }
     }
 }

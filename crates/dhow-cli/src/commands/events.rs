@@ -17,12 +17,27 @@ use crate::session::Session;
 pub(crate) const COMMAND: Command = Command {
     also: "system events, events",
     flags: &[&[
-    Flag::new("filter", Kind::List, "filter", "Filter output based on conditions provided").short('f').checked(filters::check),
-    Flag::text("format", "Format output using a custom template:\n'json':             Print in JSON format\n'TEMPLATE':         Print output using the given Go template.\nRefer to https://docs.docker.com/go/formatting/ for more information about formatting output with templates"),
-    Flag::text("since", "Show all events created since timestamp"),
-    Flag::text("until", "Stream events until this timestamp"),
+        Flag::new(
+            "filter",
+            Kind::List,
+            "filter",
+            "Filter output based on conditions provided",
+        )
+        .short('f')
+        .checked(filters::check),
+        Flag::text(
+            "format",
+            "Format output using a custom template:\n'json':             Print in JSON format\n'TEMPLATE':         Print output using the given Go template.\nRefer to https://docs.docker.com/go/formatting/ for more information about formatting output with templates",
+        ),
+        Flag::text("since", "Show all events created since timestamp"),
+        Flag::text("until", "Stream events until this timestamp"),
     ]],
-    ..Command::new("events", "Get real time events from the server", "[OPTIONS]", runner!(run))
+    ..Command::new(
+        "events",
+        "Get real time events from the server",
+        "[OPTIONS]",
+        runner!(run),
+    )
 };
 
 async fn run(session: &Session, flags: &Parsed) -> Result<()> {
@@ -37,10 +52,7 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
             text: format!("Error parsing format: {error}"),
         })?),
     };
-    let moment = |flag: &str| {
-        timestamp(flags.text(flag), Timestamp::now())
-            .map_err(Error::text)
-    };
+    let moment = |flag: &str| timestamp(flags.text(flag), Timestamp::now()).map_err(Error::text);
     let (since, until) = (moment("since")?, moment("until")?);
     let request = Request::get("/events")
         .filters(&Filters::new(&flags.list("filter")))
@@ -84,8 +96,12 @@ fn line(event: &Value) -> String {
         .map(|(name, value)| format!("{name}={}", text(value)))
         .collect();
     attributes.sort();
-    let mut line =
-        format!("{time} {} {} {}", text(&event["Type"]), text(&event["Action"]), text(&actor["ID"]));
+    let mut line = format!(
+        "{time} {} {} {}",
+        text(&event["Type"]),
+        text(&event["Action"]),
+        text(&actor["ID"])
+    );
     if !attributes.is_empty() {
         line += &format!(" ({})", attributes.join(", "));
     }
@@ -104,7 +120,10 @@ mod tests {
             "Actor": {"ID": "abc", "Attributes": {"name": "x", "image": "i"}},
         });
         let line = line(&event);
-        assert!(line.ends_with(" container die abc (image=i, name=x)"), "{line}");
+        assert!(
+            line.ends_with(" container die abc (image=i, name=x)"),
+            "{line}"
+        );
         assert!(line.contains(":05.000000001"), "{line}");
     }
 }

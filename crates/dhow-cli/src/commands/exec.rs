@@ -21,15 +21,24 @@ pub(crate) const COMMAND: Command = Command {
     interspersed: false,
     completes: Completes::OneContainer(&["running"]),
     flags: &[&[
-    Flag::switch("detach", "Detached mode: run command in the background").short('d'),
-    Flag::text("detach-keys", "Override the key sequence for detaching a container"),
-    Flag::list("env", "Set environment variables").short('e').checked(environment::check),
-    Flag::list("env-file", "Read in a file of environment variables"),
-    Flag::switch("interactive", "Keep STDIN open even if not attached").short('i'),
-    Flag::switch("privileged", "Give extended privileges to the command"),
-    Flag::switch("tty", "Allocate a pseudo-TTY").short('t'),
-    Flag::text("user", "Username or UID (format: \"<name|uid>[:<group|gid>]\")").short('u'),
-    Flag::text("workdir", "Working directory inside the container").short('w'),
+        Flag::switch("detach", "Detached mode: run command in the background").short('d'),
+        Flag::text(
+            "detach-keys",
+            "Override the key sequence for detaching a container",
+        ),
+        Flag::list("env", "Set environment variables")
+            .short('e')
+            .checked(environment::check),
+        Flag::list("env-file", "Read in a file of environment variables"),
+        Flag::switch("interactive", "Keep STDIN open even if not attached").short('i'),
+        Flag::switch("privileged", "Give extended privileges to the command"),
+        Flag::switch("tty", "Allocate a pseudo-TTY").short('t'),
+        Flag::text(
+            "user",
+            "Username or UID (format: \"<name|uid>[:<group|gid>]\")",
+        )
+        .short('u'),
+        Flag::text("workdir", "Working directory inside the container").short('w'),
     ]],
     ..Command::new(
         "exec",
@@ -57,8 +66,9 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
         .map(|(rows, columns)| json!([rows, columns]));
     let name = flags.argument(0);
     // Docker asks first whether the container is there, so that its error comes before that of the terminal.
-    let container: Value =
-        client.json(Request::get(format!("/containers/{}/json", escape(name)))).await?;
+    let container: Value = client
+        .json(Request::get(format!("/containers/{}/json", escape(name))))
+        .await?;
     check_tty(streams.stdin, tty)?;
     let id = container["Id"].as_str().unwrap_or(name);
     let request = json!({

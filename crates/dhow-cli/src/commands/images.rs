@@ -16,20 +16,42 @@ pub(crate) const COMMAND: Command = Command {
     arguments: Arguments::AtMost(1),
     completes: Completes::OneImage,
     flags: &[&[
-    Flag::switch("all", "Show all images (default hides intermediate images)").short('a'),
-    Flag::switch("digests", "Show digests"),
-    Flag::new("filter", Kind::List, "filter", "Filter output based on conditions provided").short('f').checked(filters::check),
-    Flag::text("format", "Format output using a custom template:\n'table':            Print output in table format with column headers (default)\n'table TEMPLATE':   Print output in table format using the given Go template\n'json':             Print in JSON format\n'TEMPLATE':         Print output using the given Go template.\nRefer to https://docs.docker.com/go/formatting/ for more information about formatting output with templates"),
-    Flag::switch("no-trunc", "Don't truncate output"),
-    Flag::switch("quiet", "Only show image IDs").short('q'),
-    Flag::switch("tree", "List multi-platform images as a tree (EXPERIMENTAL)"),
+        Flag::switch("all", "Show all images (default hides intermediate images)").short('a'),
+        Flag::switch("digests", "Show digests"),
+        Flag::new(
+            "filter",
+            Kind::List,
+            "filter",
+            "Filter output based on conditions provided",
+        )
+        .short('f')
+        .checked(filters::check),
+        Flag::text(
+            "format",
+            "Format output using a custom template:\n'table':            Print output in table format with column headers (default)\n'table TEMPLATE':   Print output in table format using the given Go template\n'json':             Print in JSON format\n'TEMPLATE':         Print output using the given Go template.\nRefer to https://docs.docker.com/go/formatting/ for more information about formatting output with templates",
+        ),
+        Flag::switch("no-trunc", "Don't truncate output"),
+        Flag::switch("quiet", "Only show image IDs").short('q'),
+        Flag::switch(
+            "tree",
+            "List multi-platform images as a tree (EXPERIMENTAL)",
+        ),
     ]],
     section: Section::Common,
-    ..Command::new("images", "List images", "[OPTIONS] [REPOSITORY[:TAG]]", runner!(run))
+    ..Command::new(
+        "images",
+        "List images",
+        "[OPTIONS] [REPOSITORY[:TAG]]",
+        runner!(run),
+    )
 };
 
-pub(crate) const LS: Command =
-    Command { name: "ls", aliases: &["list"], section: Section::Other, ..COMMAND };
+pub(crate) const LS: Command = Command {
+    name: "ls",
+    aliases: &["list"],
+    section: Section::Other,
+    ..COMMAND
+};
 
 async fn run(session: &Session, flags: &Parsed) -> Result<()> {
     if flags.switch("tree") {
@@ -53,5 +75,10 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
         let names = image::names(image, with_digests);
         rows.extend(names.iter().map(|name| image::row(image, name, truncate)));
     }
-    session.print(&format::render(&image::layout(digests), &format, quiet, &rows)?)
+    session.print(&format::render(
+        &image::layout(digests),
+        &format,
+        quiet,
+        &rows,
+    )?)
 }

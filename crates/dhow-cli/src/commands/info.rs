@@ -61,11 +61,13 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
         "Plugins": [],
         "Warnings": null,
     });
-    let text = template.execute(&Value::Record(Rc::new(Info(all)))).map_err(|error| {
-        // Docker prints the line it did not fill.
-        let _ = session.println("");
-        Error::text(error.to_string())
-    })?;
+    let text = template
+        .execute(&Value::Record(Rc::new(Info(all))))
+        .map_err(|error| {
+            // Docker prints the line it did not fill.
+            let _ = session.println("");
+            Error::text(error.to_string())
+        })?;
     session.println(&text)?;
     server.map(drop)
 }
@@ -79,7 +81,9 @@ impl Record for Info {
     }
 
     fn field(&self, name: &str) -> Option<Value> {
-        let Value::Record(document) = document::value(&self.0, "system.dockerInfo") else { return None };
+        let Value::Record(document) = document::value(&self.0, "system.dockerInfo") else {
+            return None;
+        };
         document.field(name)
     }
 
@@ -97,7 +101,12 @@ fn client_text(session: &Session, context: &str) -> String {
 
 /// The words of a list.
 fn words(list: &Json) -> String {
-    let words: Vec<&str> = list.as_array().into_iter().flatten().filter_map(Json::as_str).collect();
+    let words: Vec<&str> = list
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Json::as_str)
+        .collect();
     words.join(" ")
 }
 
@@ -148,11 +157,17 @@ fn plugins(info: &Json, out: &mut String) {
         words(&plugins["Volume"]),
         words(&plugins["Network"])
     );
-    if plugins["Authorization"].as_array().is_some_and(|list| !list.is_empty()) {
+    if plugins["Authorization"]
+        .as_array()
+        .is_some_and(|list| !list.is_empty())
+    {
         let _ = writeln!(out, "  Authorization: {}", words(&plugins["Authorization"]));
     }
     let _ = writeln!(out, "  Log: {}", words(&plugins["Log"]));
-    if let Some(folders) = info["CDISpecDirs"].as_array().filter(|list| !list.is_empty()) {
+    if let Some(folders) = info["CDISpecDirs"]
+        .as_array()
+        .filter(|list| !list.is_empty())
+    {
         out.push_str(" CDI spec directories:\n");
         for folder in folders {
             let _ = writeln!(out, "  {}", folder.as_str().unwrap_or_default());
@@ -161,13 +176,23 @@ fn plugins(info: &Json, out: &mut String) {
 }
 
 fn runtimes(info: &Json, out: &mut String) {
-    let swarm = info["Swarm"]["LocalNodeState"].as_str().unwrap_or("inactive");
-    let _ = writeln!(out, " Swarm: {}", if swarm.is_empty() { "inactive" } else { swarm });
+    let swarm = info["Swarm"]["LocalNodeState"]
+        .as_str()
+        .unwrap_or("inactive");
+    let _ = writeln!(
+        out,
+        " Swarm: {}",
+        if swarm.is_empty() { "inactive" } else { swarm }
+    );
     if let Some(runtimes) = info["Runtimes"].as_object().filter(|map| !map.is_empty()) {
         let mut names: Vec<&str> = runtimes.keys().map(String::as_str).collect();
         names.sort_unstable();
         let default = info["DefaultRuntime"].as_str().unwrap_or_default();
-        let _ = writeln!(out, " Runtimes: {}\n Default Runtime: {default}", names.join(" "));
+        let _ = writeln!(
+            out,
+            " Runtimes: {}\n Default Runtime: {default}",
+            names.join(" ")
+        );
     }
     if info["OSType"] != "linux" {
         return;
@@ -192,7 +217,9 @@ fn runtimes(info: &Json, out: &mut String) {
 
 /// `name=seccomp,profile=builtin` becomes a name and its options below it.
 fn security(info: &Json, out: &mut String) {
-    let options = info["SecurityOptions"].as_array().filter(|list| !list.is_empty());
+    let options = info["SecurityOptions"]
+        .as_array()
+        .filter(|list| !list.is_empty());
     let Some(options) = options else { return };
     out.push_str(" Security Options:\n");
     for option in options.iter().filter_map(Json::as_str) {
@@ -225,7 +252,11 @@ fn host(info: &Json, out: &mut String) {
         text("DockerRootDir"),
         on("Debug"),
     );
-    for (name, key) in [("HTTP Proxy", "HttpProxy"), ("HTTPS Proxy", "HttpsProxy"), ("No Proxy", "NoProxy")] {
+    for (name, key) in [
+        ("HTTP Proxy", "HttpProxy"),
+        ("HTTPS Proxy", "HttpsProxy"),
+        ("No Proxy", "NoProxy"),
+    ] {
         if !text(key).is_empty() {
             let _ = writeln!(out, " {name}: {}", text(key));
         }
@@ -239,14 +270,21 @@ fn host(info: &Json, out: &mut String) {
     }
     let _ = writeln!(out, " Experimental: {}", on("ExperimentalBuild"));
     let registries = &info["RegistryConfig"];
-    let insecure = registries["InsecureRegistryCIDRs"].as_array().into_iter().flatten();
+    let insecure = registries["InsecureRegistryCIDRs"]
+        .as_array()
+        .into_iter()
+        .flatten();
     let configs = registries["IndexConfigs"].as_object().into_iter().flatten();
-    let named = configs.filter(|(_, config)| config["Secure"] == false).map(|(name, _)| name.as_str());
+    let named = configs
+        .filter(|(_, config)| config["Secure"] == false)
+        .map(|(name, _)| name.as_str());
     let all: Vec<&str> = named.chain(insecure.filter_map(Json::as_str)).collect();
     if !all.is_empty() {
         let _ = writeln!(out, " Insecure Registries:\n  {}", all.join("\n  "));
     }
-    let mirrors = registries["Mirrors"].as_array().filter(|list| !list.is_empty());
+    let mirrors = registries["Mirrors"]
+        .as_array()
+        .filter(|list| !list.is_empty());
     if let Some(mirrors) = mirrors {
         let mirrors: Vec<&str> = mirrors.iter().filter_map(Json::as_str).collect();
         let _ = writeln!(out, " Registry Mirrors:\n  {}", mirrors.join("\n  "));

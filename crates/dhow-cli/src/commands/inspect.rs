@@ -88,18 +88,31 @@ pub(crate) const VOLUME: Command = Command {
 
 /// Every kind `--type` knows; only some can be there.
 const KINDS: [&str; 10] = [
-    "config", "container", "image", "network", "node", "plugin", "secret", "service", "task",
+    "config",
+    "container",
+    "image",
+    "network",
+    "node",
+    "plugin",
+    "secret",
+    "service",
+    "task",
     "volume",
 ];
 
 async fn run(session: &Session, flags: &Parsed) -> Result<()> {
     let kind = flags.text("type");
     if flags.changed("type") && kind.is_empty() {
-        return Err(Error::text("type is empty: must be one of \"config\", \"container\", \"image\", \"network\", \"node\", \"plugin\", \"secret\", \"service\", \"task\", \"volume\""));
+        return Err(Error::text(
+            "type is empty: must be one of \"config\", \"container\", \"image\", \"network\", \"node\", \"plugin\", \"secret\", \"service\", \"task\", \"volume\"",
+        ));
     }
     if !kind.is_empty() && !KINDS.contains(&kind) {
         let kinds: Vec<String> = KINDS.iter().map(|kind| format!("{kind:?}")).collect();
-        return Err(Error::text(format!("unknown type: {kind:?}: must be one of {}", kinds.join(", "))));
+        return Err(Error::text(format!(
+            "unknown type: {kind:?}: must be one of {}",
+            kinds.join(", ")
+        )));
     }
     inspect(session, flags, async |name| {
         if !kind.is_empty() {
@@ -117,19 +130,31 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
 }
 
 async fn run_container(session: &Session, flags: &Parsed) -> Result<()> {
-    inspect(session, flags, async |name| one(session, flags, "container", name).await).await
+    inspect(session, flags, async |name| {
+        one(session, flags, "container", name).await
+    })
+    .await
 }
 
 async fn run_image(session: &Session, flags: &Parsed) -> Result<()> {
-    inspect(session, flags, async |name| one(session, flags, "image", name).await).await
+    inspect(session, flags, async |name| {
+        one(session, flags, "image", name).await
+    })
+    .await
 }
 
 async fn run_network(session: &Session, flags: &Parsed) -> Result<()> {
-    inspect(session, flags, async |name| one(session, flags, "network", name).await).await
+    inspect(session, flags, async |name| {
+        one(session, flags, "network", name).await
+    })
+    .await
 }
 
 async fn run_volume(session: &Session, flags: &Parsed) -> Result<()> {
-    inspect(session, flags, async |name| one(session, flags, "volume", name).await).await
+    inspect(session, flags, async |name| {
+        one(session, flags, "volume", name).await
+    })
+    .await
 }
 
 /// The document of one thing.
@@ -139,19 +164,36 @@ async fn one(
     kind: &str,
     name: &str,
 ) -> Result<(&'static str, Value)> {
-    let kind = KINDS.iter().copied().find(|known| *known == kind).unwrap_or_default();
+    let kind = KINDS
+        .iter()
+        .copied()
+        .find(|known| *known == kind)
+        .unwrap_or_default();
     let request = match kind {
-        "container" => Request::get(format!("/containers/{}/json", escape(name)))
-            .query_if(flags.switch("size"), "size", "1"),
+        "container" => Request::get(format!("/containers/{}/json", escape(name))).query_if(
+            flags.switch("size"),
+            "size",
+            "1",
+        ),
         "image" => {
             let platform = super::platform_json(flags.text("platform"))?;
-            Request::get(format!("/images/{}/json", escape_path(name)))
-                .query_if(!platform.is_empty(), "platform", platform)
+            Request::get(format!("/images/{}/json", escape_path(name))).query_if(
+                !platform.is_empty(),
+                "platform",
+                platform,
+            )
         }
-        "network" => Request::get(format!("/networks/{}", escape(name)))
-            .query_if(flags.switch("verbose"), "verbose", "true"),
+        "network" => Request::get(format!("/networks/{}", escape(name))).query_if(
+            flags.switch("verbose"),
+            "verbose",
+            "true",
+        ),
         "volume" => Request::get(format!("/volumes/{}", escape(name))),
-        kind => return Err(Error::text(format!("inspecting a {kind} is not implemented"))),
+        kind => {
+            return Err(Error::text(format!(
+                "inspecting a {kind} is not implemented"
+            )));
+        }
     };
     Ok((kind, session.client()?.json(request).await?))
 }

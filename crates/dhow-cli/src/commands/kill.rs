@@ -12,9 +12,7 @@ pub(crate) const COMMAND: Command = Command {
     also: "container kill, kill",
     arguments: Arguments::AtLeast(1),
     completes: Completes::Containers(&["running", "paused", "restarting"]),
-    flags: &[&[
-    Flag::text("signal", "Signal to send to the container").short('s'),
-    ]],
+    flags: &[&[Flag::text("signal", "Signal to send to the container").short('s')]],
     ..Command::new(
         "kill",
         "Kill one or more running containers",
@@ -27,8 +25,11 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
     let client = session.client()?;
     session
         .each(&flags.arguments, async |name| {
-            let request = Request::post(format!("/containers/{}/kill", escape(name)))
-                .query_if(flags.changed("signal"), "signal", flags.text("signal"));
+            let request = Request::post(format!("/containers/{}/kill", escape(name))).query_if(
+                flags.changed("signal"),
+                "signal",
+                flags.text("signal"),
+            );
             client.done(request).await?;
             Ok(name.to_owned())
         })

@@ -18,11 +18,19 @@ pub(crate) const COMMAND: Command = Command {
     also: "image load, load",
     completes: Completes::Files,
     flags: &[&[
-    Flag::text("input", "Read from tar archive file, instead of STDIN").short('i'),
-    Flag::text("platform", "Load only the given platform variant. Formatted as \"os[/arch[/variant]]\" (e.g., \"linux/amd64\")"),
-    Flag::switch("quiet", "Suppress the load output").short('q'),
+        Flag::text("input", "Read from tar archive file, instead of STDIN").short('i'),
+        Flag::text(
+            "platform",
+            "Load only the given platform variant. Formatted as \"os[/arch[/variant]]\" (e.g., \"linux/amd64\")",
+        ),
+        Flag::switch("quiet", "Suppress the load output").short('q'),
     ]],
-    ..Command::new("load", "Load an image from a tar archive or STDIN", "[OPTIONS]", runner!(load))
+    ..Command::new(
+        "load",
+        "Load an image from a tar archive or STDIN",
+        "[OPTIONS]",
+        runner!(load),
+    )
 };
 
 pub(crate) const IMPORT: Command = Command {
@@ -30,9 +38,16 @@ pub(crate) const IMPORT: Command = Command {
     arguments: Arguments::AtLeast(1),
     completes: Completes::Files,
     flags: &[&[
-    Flag::list("change", "Apply Dockerfile instruction to the created image").short('c'),
-    Flag::text("message", "Set commit message for imported image").short('m'),
-    Flag::text("platform", "Set platform if server is multi-platform capable"),
+        Flag::list(
+            "change",
+            "Apply Dockerfile instruction to the created image",
+        )
+        .short('c'),
+        Flag::text("message", "Set commit message for imported image").short('m'),
+        Flag::text(
+            "platform",
+            "Set platform if server is multi-platform capable",
+        ),
     ]],
     ..Command::new(
         "import",
@@ -94,8 +109,8 @@ async fn import(session: &Session, flags: &Parsed) -> Result<()> {
 }
 
 fn open(path: &str) -> Result<File> {
-    let file = File::open(path)
-        .map_err(|error| Error::text(format!("open {path}: {}", go_io(&error))))?;
+    let file =
+        File::open(path).map_err(|error| Error::text(format!("open {path}: {}", go_io(&error))))?;
     if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
         return Err(Error::text(format!("read {path}: is a directory")));
     }

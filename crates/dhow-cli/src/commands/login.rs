@@ -18,24 +18,39 @@ pub(crate) const COMMAND: Command = Command {
     arguments: Arguments::AtMost(1),
     long: "Authenticate to a registry.\nDefaults to Docker Hub if no server is specified.",
     flags: &[&[
-    Flag::text("password", "Password or Personal Access Token (PAT)").short('p'),
-    Flag::switch("password-stdin", "Take the Password or Personal Access Token (PAT) from stdin"),
-    Flag::text("username", "Username").short('u'),
+        Flag::text("password", "Password or Personal Access Token (PAT)").short('p'),
+        Flag::switch(
+            "password-stdin",
+            "Take the Password or Personal Access Token (PAT) from stdin",
+        ),
+        Flag::text("username", "Username").short('u'),
     ]],
     section: Section::Common,
-    ..Command::new("login", "Authenticate to a registry", "[OPTIONS] [SERVER]", runner!(login))
+    ..Command::new(
+        "login",
+        "Authenticate to a registry",
+        "[OPTIONS] [SERVER]",
+        runner!(login),
+    )
 };
 
 pub(crate) const LOGOUT: Command = Command {
     arguments: Arguments::AtMost(1),
     long: "Log out from a registry.\nIf no server is specified, the default is defined by the daemon.",
     section: Section::Common,
-    ..Command::new("logout", "Log out from a registry", "[SERVER]", runner!(logout))
+    ..Command::new(
+        "logout",
+        "Log out from a registry",
+        "[SERVER]",
+        runner!(logout),
+    )
 };
 
 fn server(flags: &Parsed) -> String {
     match flags.arguments.first().map(String::as_str) {
-        None | Some("" | "docker.io" | "index.docker.io" | "registry-1.docker.io") => HUB.to_owned(),
+        None | Some("" | "docker.io" | "index.docker.io" | "registry-1.docker.io") => {
+            HUB.to_owned()
+        }
         Some(name) => name.trim_end_matches('/').to_owned(),
     }
 }
@@ -46,12 +61,16 @@ async fn login(session: &Session, flags: &Parsed) -> Result<()> {
     if !password.is_empty() {
         session.warn("WARNING! Using --password via the CLI is insecure. Use --password-stdin.");
         if flags.switch("password-stdin") {
-            return Err(Error::text("conflicting options: cannot specify both --password and --password-stdin"));
+            return Err(Error::text(
+                "conflicting options: cannot specify both --password and --password-stdin",
+            ));
         }
     }
     if flags.switch("password-stdin") {
         if user.is_empty() {
-            return Err(Error::text("the --password-stdin option requires --username to be set"));
+            return Err(Error::text(
+                "the --password-stdin option requires --username to be set",
+            ));
         }
         std::io::stdin().lock().read_to_string(&mut password)?;
         password.truncate(password.trim_end_matches(['\r', '\n']).len());
@@ -69,7 +88,12 @@ async fn login(session: &Session, flags: &Parsed) -> Result<()> {
     let (username, password) = ask(session, &server, &known.username, (user, password))?;
     authenticate(
         session,
-        AuthConfig { username, password, serveraddress: server, ..AuthConfig::default() },
+        AuthConfig {
+            username,
+            password,
+            serveraddress: server,
+            ..AuthConfig::default()
+        },
     )
     .await
 }
@@ -82,13 +106,19 @@ fn ask(
     (mut user, mut password): (String, String),
 ) -> Result<(String, String)> {
     if (user.is_empty() || password.is_empty()) && !is_terminal(std::io::stdin()) {
-        return Err(Error::text("Error: Cannot perform an interactive login from a non TTY device"));
+        return Err(Error::text(
+            "Error: Cannot perform an interactive login from a non TTY device",
+        ));
     }
     if user.is_empty() {
         if server == HUB {
             session.println("Log in with your Docker ID or email address to push and pull images from Docker Hub. If you don't have a Docker ID, head over to https://hub.docker.com/ to create one.")?;
         }
-        let hint = if default_user.is_empty() { String::new() } else { format!(" ({default_user})") };
+        let hint = if default_user.is_empty() {
+            String::new()
+        } else {
+            format!(" ({default_user})")
+        };
         session.print(&format!("Username{hint}: "))?;
         std::io::stdin().lock().read_line(&mut user)?;
         user = user.trim().to_owned();
@@ -130,16 +160,26 @@ async fn authenticate(session: &Session, mut given: AuthConfig) -> Result<()> {
             config.path().display()
         ));
     }
-    if answer.status.is_empty() { Ok(()) } else { session.println(&answer.status) }
+    if answer.status.is_empty() {
+        Ok(())
+    } else {
+        session.println(&answer.status)
+    }
 }
 
 async fn logout(session: &Session, flags: &Parsed) -> Result<()> {
     let server = server(flags);
-    let shown = if server == HUB { "https://index.docker.io/v1/" } else { &server };
+    let shown = if server == HUB {
+        "https://index.docker.io/v1/"
+    } else {
+        &server
+    };
     session.println(&format!("Removing login credentials for {shown}"))?;
     let mut config = session.config.clone();
     if let Err(error) = credentials::erase(&mut config, &server) {
-        return Err(Error::text(format!("WARNING: could not erase credentials:\n{server}: {error}")));
+        return Err(Error::text(format!(
+            "WARNING: could not erase credentials:\n{server}: {error}"
+        )));
     }
     Ok(())
 }

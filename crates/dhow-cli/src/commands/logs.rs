@@ -21,20 +21,38 @@ pub(crate) const COMMAND: Command = Command {
     arguments: Arguments::Exactly(1),
     completes: Completes::Containers(&[]),
     flags: &[&[
-    Flag::switch("details", "Show extra details provided to logs"),
-    Flag::switch("follow", "Follow log output").short('f'),
-    Flag::text("since", "Show logs since timestamp (e.g. \"2013-01-02T13:23:37Z\") or relative (e.g. \"42m\" for 42 minutes)"),
-    Flag::text("tail", "Number of lines to show from the end of the logs (default \"all\")").short('n').default("all"),
-    Flag::switch("timestamps", "Show timestamps").short('t'),
-    Flag::text("until", "Show logs before a timestamp (e.g. \"2013-01-02T13:23:37Z\") or relative (e.g. \"42m\" for 42 minutes)"),
+        Flag::switch("details", "Show extra details provided to logs"),
+        Flag::switch("follow", "Follow log output").short('f'),
+        Flag::text(
+            "since",
+            "Show logs since timestamp (e.g. \"2013-01-02T13:23:37Z\") or relative (e.g. \"42m\" for 42 minutes)",
+        ),
+        Flag::text(
+            "tail",
+            "Number of lines to show from the end of the logs (default \"all\")",
+        )
+        .short('n')
+        .default("all"),
+        Flag::switch("timestamps", "Show timestamps").short('t'),
+        Flag::text(
+            "until",
+            "Show logs before a timestamp (e.g. \"2013-01-02T13:23:37Z\") or relative (e.g. \"42m\" for 42 minutes)",
+        ),
     ]],
-    ..Command::new("logs", "Fetch the logs of a container", "[OPTIONS] CONTAINER", runner!(run))
+    ..Command::new(
+        "logs",
+        "Fetch the logs of a container",
+        "[OPTIONS] CONTAINER",
+        runner!(run),
+    )
 };
 
 async fn run(session: &Session, flags: &Parsed) -> Result<()> {
     let client = session.client()?;
     let name = escape(flags.argument(0));
-    let container: Value = client.json(Request::get(format!("/containers/{name}/json"))).await?;
+    let container: Value = client
+        .json(Request::get(format!("/containers/{name}/json")))
+        .await?;
     let tty = container["Config"]["Tty"] == Value::Bool(true);
     let id = container["Id"].as_str().unwrap_or(&name);
     let moment = |flag: &str| {
@@ -52,10 +70,9 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
         .query_if(flags.switch("timestamps"), "timestamps", "1")
         .query_if(!until.is_empty(), "until", until);
     let mut response = client.send(request).await?;
-    let raw = tty || response.header("Content-Type") == "application/vnd.docker.raw-stream" && tty;
     let mut decoder = Decoder::default();
     while let Some(chunk) = response.chunk().await? {
-        if raw {
+        if tty {
             write(Stream::Stdout, &chunk).map_err(|error: io::Error| failed(&error))?;
             continue;
         }

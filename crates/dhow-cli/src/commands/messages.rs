@@ -52,7 +52,9 @@ pub(crate) async fn each(
                 Some(Err(error)) if error.is_eof() && !end => break,
                 Some(Err(error)) if error.is_eof() => return Err(Error::text("unexpected EOF")),
                 Some(Err(error)) => {
-                    return Err(Error::text(format!("the daemon's answer cannot be read: {error}")));
+                    return Err(Error::text(format!(
+                        "the daemon's answer cannot be read: {error}"
+                    )));
                 }
             }
         }

@@ -20,17 +20,35 @@ use crate::session::Session;
 pub(crate) const COMMAND: Command = Command::group(
     "network",
     "Manage networks",
-    &[&CONNECT, &CREATE, &DISCONNECT, &inspect::NETWORK, &LS, &prune::NETWORK, &RM],
+    &[
+        &CONNECT,
+        &CREATE,
+        &DISCONNECT,
+        &inspect::NETWORK,
+        &LS,
+        &prune::NETWORK,
+        &RM,
+    ],
 );
 
 const LS: Command = Command {
     aliases: &["list"],
     also: "network ls, network list",
     flags: &[&[
-    Flag::new("filter", Kind::List, "filter", "Provide filter values (e.g. \"driver=bridge\")").short('f').checked(filters::check),
-    Flag::text("format", "Format output using a custom template:\n'table':            Print output in table format with column headers (default)\n'table TEMPLATE':   Print output in table format using the given Go template\n'json':             Print in JSON format\n'TEMPLATE':         Print output using the given Go template.\nRefer to https://docs.docker.com/go/formatting/ for more information about formatting output with templates"),
-    Flag::switch("no-trunc", "Do not truncate the output"),
-    Flag::switch("quiet", "Only display network IDs").short('q'),
+        Flag::new(
+            "filter",
+            Kind::List,
+            "filter",
+            "Provide filter values (e.g. \"driver=bridge\")",
+        )
+        .short('f')
+        .checked(filters::check),
+        Flag::text(
+            "format",
+            "Format output using a custom template:\n'table':            Print output in table format with column headers (default)\n'table TEMPLATE':   Print output in table format using the given Go template\n'json':             Print in JSON format\n'TEMPLATE':         Print output using the given Go template.\nRefer to https://docs.docker.com/go/formatting/ for more information about formatting output with templates",
+        ),
+        Flag::switch("no-trunc", "Do not truncate the output"),
+        Flag::switch("quiet", "Only display network IDs").short('q'),
     ]],
     ..Command::new("ls", "List networks", "[OPTIONS]", runner!(ls))
 };
@@ -40,47 +58,120 @@ const RM: Command = Command {
     also: "network rm, network remove",
     arguments: Arguments::AtLeast(1),
     completes: Completes::Networks,
-    flags: &[&[
-    Flag::switch("force", "Do not error if the network does not exist").short('f'),
-    ]],
-    ..Command::new("rm", "Remove one or more networks", "NETWORK [NETWORK...]", runner!(rm))
+    flags: &[&[Flag::switch("force", "Do not error if the network does not exist").short('f')]],
+    ..Command::new(
+        "rm",
+        "Remove one or more networks",
+        "NETWORK [NETWORK...]",
+        runner!(rm),
+    )
 };
 
 const CREATE: Command = Command {
     arguments: Arguments::Exactly(1),
     flags: &[&[
-    Flag::switch("attachable", "Enable manual container attachment"),
-    Flag::new("aux-address", Kind::List, "map", "Auxiliary IPv4 or IPv6 addresses used by Network driver (default map[])"),
-    Flag::text("config-from", "The network from which to copy the configuration"),
-    Flag::switch("config-only", "Create a configuration only network"),
-    Flag::text("driver", "Driver to manage the Network (default \"bridge\")").short('d').default("bridge"),
-    Flag::new("gateway", Kind::Strings, "strings", "IPv4 or IPv6 Gateway for the master subnet"),
-    Flag::switch("ingress", "Create swarm routing-mesh network"),
-    Flag::switch("internal", "Restrict external access to the network"),
-    Flag::new("ip-range", Kind::Strings, "strings", "Allocate container ip from a sub-range"),
-    Flag::text("ipam-driver", "IP Address Management Driver (default \"default\")").default("default"),
-    Flag::new("ipam-opt", Kind::List, "map", "Set IPAM driver specific options (default map[])"),
-    Flag::switch("ipv4", "Enable or disable IPv4 address assignment (default true)").default("true"),
-    Flag::switch("ipv6", "Enable or disable IPv6 address assignment"),
-    Flag::list("label", "Set metadata on a network").checked(environment::check_label),
-    Flag::new("opt", Kind::List, "map", "Set driver specific options (default map[])").short('o'),
-    Flag::text("scope", "Control the network's scope"),
-    Flag::new("subnet", Kind::Strings, "strings", "Subnet in CIDR format that represents a network segment"),
+        Flag::switch("attachable", "Enable manual container attachment"),
+        Flag::new(
+            "aux-address",
+            Kind::List,
+            "map",
+            "Auxiliary IPv4 or IPv6 addresses used by Network driver (default map[])",
+        ),
+        Flag::text(
+            "config-from",
+            "The network from which to copy the configuration",
+        ),
+        Flag::switch("config-only", "Create a configuration only network"),
+        Flag::text(
+            "driver",
+            "Driver to manage the Network (default \"bridge\")",
+        )
+        .short('d')
+        .default("bridge"),
+        Flag::new(
+            "gateway",
+            Kind::Strings,
+            "strings",
+            "IPv4 or IPv6 Gateway for the master subnet",
+        ),
+        Flag::switch("ingress", "Create swarm routing-mesh network"),
+        Flag::switch("internal", "Restrict external access to the network"),
+        Flag::new(
+            "ip-range",
+            Kind::Strings,
+            "strings",
+            "Allocate container ip from a sub-range",
+        ),
+        Flag::text(
+            "ipam-driver",
+            "IP Address Management Driver (default \"default\")",
+        )
+        .default("default"),
+        Flag::new(
+            "ipam-opt",
+            Kind::List,
+            "map",
+            "Set IPAM driver specific options (default map[])",
+        ),
+        Flag::switch(
+            "ipv4",
+            "Enable or disable IPv4 address assignment (default true)",
+        )
+        .default("true"),
+        Flag::switch("ipv6", "Enable or disable IPv6 address assignment"),
+        Flag::list("label", "Set metadata on a network").checked(environment::check_label),
+        Flag::new(
+            "opt",
+            Kind::List,
+            "map",
+            "Set driver specific options (default map[])",
+        )
+        .short('o'),
+        Flag::text("scope", "Control the network's scope"),
+        Flag::new(
+            "subnet",
+            Kind::Strings,
+            "strings",
+            "Subnet in CIDR format that represents a network segment",
+        ),
     ]],
-    ..Command::new("create", "Create a network", "[OPTIONS] NETWORK", runner!(create))
+    ..Command::new(
+        "create",
+        "Create a network",
+        "[OPTIONS] NETWORK",
+        runner!(create),
+    )
 };
 
 const CONNECT: Command = Command {
     arguments: Arguments::Exactly(2),
     completes: Completes::NetworkThenContainer,
     flags: &[&[
-    Flag::new("alias", Kind::Strings, "strings", "Add network-scoped alias for the container"),
-    Flag::new("driver-opt", Kind::Strings, "strings", "driver options for the network"),
-    Flag::int("gw-priority", "Highest gw-priority provides the default gateway. Accepts positive and negative values."),
-    Flag::text("ip", "IPv4 address (e.g., \"172.30.100.104\")"),
-    Flag::text("ip6", "IPv6 address (e.g., \"2001:db8::33\")"),
-    Flag::list("link", "Add link to another container"),
-    Flag::new("link-local-ip", Kind::Strings, "strings", "Add a link-local address for the container"),
+        Flag::new(
+            "alias",
+            Kind::Strings,
+            "strings",
+            "Add network-scoped alias for the container",
+        ),
+        Flag::new(
+            "driver-opt",
+            Kind::Strings,
+            "strings",
+            "driver options for the network",
+        ),
+        Flag::int(
+            "gw-priority",
+            "Highest gw-priority provides the default gateway. Accepts positive and negative values.",
+        ),
+        Flag::text("ip", "IPv4 address (e.g., \"172.30.100.104\")"),
+        Flag::text("ip6", "IPv6 address (e.g., \"2001:db8::33\")"),
+        Flag::list("link", "Add link to another container"),
+        Flag::new(
+            "link-local-ip",
+            Kind::Strings,
+            "strings",
+            "Add a link-local address for the container",
+        ),
     ]],
     ..Command::new(
         "connect",
@@ -94,7 +185,7 @@ const DISCONNECT: Command = Command {
     arguments: Arguments::Exactly(2),
     completes: Completes::NetworkThenContainer,
     flags: &[&[
-    Flag::switch("force", "Force the container to disconnect from a network").short('f'),
+        Flag::switch("force", "Force the container to disconnect from a network").short('f'),
     ]],
     ..Command::new(
         "disconnect",
@@ -111,7 +202,10 @@ async fn ls(session: &Session, flags: &Parsed) -> Result<()> {
     let mut networks: Vec<Network> = session.client()?.json(request).await?;
     networks.sort_by(|a, b| a.name.cmp(&b.name));
     let truncate = !flags.switch("no-trunc");
-    let rows: Vec<Row> = networks.into_iter().map(|network| row(network, truncate)).collect();
+    let rows: Vec<Row> = networks
+        .into_iter()
+        .map(|network| row(network, truncate))
+        .collect();
     let layout = Layout {
         headers: &[
             ("ID", "NETWORK ID"),
@@ -129,12 +223,25 @@ async fn ls(session: &Session, flags: &Parsed) -> Result<()> {
         raw: Some("network_id: {{.ID}}\nname: {{.Name}}\ndriver: {{.Driver}}\nscope: {{.Scope}}\n"),
     };
     let format = super::format_or(session, flags, "networksFormat");
-    session.print(&format::render(&layout, &format, flags.switch("quiet"), &rows)?)
+    session.print(&format::render(
+        &layout,
+        &format,
+        flags.switch("quiet"),
+        &rows,
+    )?)
 }
 
 fn row(network: Network, truncate: bool) -> Row {
-    let id = if truncate { format::short_id(&network.id).to_owned() } else { network.id };
-    let created = network.created.parse().map(times::go).unwrap_or(network.created);
+    let id = if truncate {
+        format::short_id(&network.id).to_owned()
+    } else {
+        network.id
+    };
+    let created = network
+        .created
+        .parse()
+        .map(times::go)
+        .unwrap_or(network.created);
     Row::new(
         TYPE,
         vec![
@@ -156,7 +263,10 @@ async fn rm(session: &Session, flags: &Parsed) -> Result<()> {
     let client = session.client()?;
     let mut failed = false;
     for name in &flags.arguments {
-        match client.done(Request::delete(format!("/networks/{}", escape(name)))).await {
+        match client
+            .done(Request::delete(format!("/networks/{}", escape(name))))
+            .await
+        {
             Ok(()) => session.println(name)?,
             Err(error @ Error::NoDaemon { .. }) => return Err(error),
             Err(error) => {
@@ -165,7 +275,14 @@ async fn rm(session: &Session, flags: &Parsed) -> Result<()> {
             }
         }
     }
-    if failed { Err(Error::Exit { code: 1, text: "exit status 1".to_owned() }) } else { Ok(()) }
+    if failed {
+        Err(Error::Exit {
+            code: 1,
+            text: "exit status 1".to_owned(),
+        })
+    } else {
+        Ok(())
+    }
 }
 
 async fn create(session: &Session, flags: &Parsed) -> Result<()> {
@@ -187,8 +304,9 @@ async fn create(session: &Session, flags: &Parsed) -> Result<()> {
         attachable: flags.switch("attachable"),
         ingress: flags.switch("ingress"),
         config_only: flags.switch("config-only"),
-        config_from: from
-            .map(|name| dhow_api::network::ConfigReference { network: name.to_owned() }),
+        config_from: from.map(|name| dhow_api::network::ConfigReference {
+            network: name.to_owned(),
+        }),
         options: Some(pairs(&flags.list("opt"))),
         labels: Some(pairs(&flags.list("label"))),
         check_duplicate: None,
@@ -217,7 +335,10 @@ fn pools(flags: &Parsed) -> Result<Vec<IpamConfig>> {
     }
     let mut pools: Vec<IpamConfig> = subnets
         .iter()
-        .map(|subnet| IpamConfig { subnet: subnet.clone(), ..IpamConfig::default() })
+        .map(|subnet| IpamConfig {
+            subnet: subnet.clone(),
+            ..IpamConfig::default()
+        })
         .collect();
     for range in &ranges {
         range.clone_into(&mut place(&mut pools, range, "range")?.ip_range);
@@ -227,16 +348,14 @@ fn pools(flags: &Parsed) -> Result<Vec<IpamConfig>> {
     }
     for (name, address) in auxiliary {
         let pool = place(&mut pools, &address, "aux-address")?;
-        pool.auxiliary_addresses.get_or_insert_with(Map::new).insert(name, address);
+        pool.auxiliary_addresses
+            .get_or_insert_with(Map::new)
+            .insert(name, address);
     }
     Ok(pools)
 }
 
-fn place<'a>(
-    pools: &'a mut [IpamConfig],
-    address: &str,
-    what: &str,
-) -> Result<&'a mut IpamConfig> {
+fn place<'a>(pools: &'a mut [IpamConfig], address: &str, what: &str) -> Result<&'a mut IpamConfig> {
     pools
         .iter_mut()
         .find(|pool| contains(&pool.subnet, address))
@@ -246,13 +365,18 @@ fn place<'a>(
 /// Whether `address` (with or without a prefix length) lies in `subnet`.
 fn contains(subnet: &str, address: &str) -> bool {
     let bare = address.split('/').next().unwrap_or(address);
-    let Some((base, length)) = subnet.split_once('/') else { return false };
-    let (Ok(base), Ok(address)) =
-        (base.parse::<std::net::IpAddr>(), bare.parse::<std::net::IpAddr>())
-    else {
+    let Some((base, length)) = subnet.split_once('/') else {
         return false;
     };
-    let Ok(length) = length.parse::<u32>() else { return false };
+    let (Ok(base), Ok(address)) = (
+        base.parse::<std::net::IpAddr>(),
+        bare.parse::<std::net::IpAddr>(),
+    ) else {
+        return false;
+    };
+    let Ok(length) = length.parse::<u32>() else {
+        return false;
+    };
     let bits = |ip: std::net::IpAddr| match ip {
         std::net::IpAddr::V4(ip) => (u128::from(ip.to_bits()) << 96, 32),
         std::net::IpAddr::V6(ip) => (ip.to_bits(), 128),
@@ -280,7 +404,10 @@ async fn connect(session: &Session, flags: &Parsed) -> Result<()> {
         endpoint_config: Some(settings),
     };
     let path = format!("/networks/{}/connect", escape(flags.argument(0)));
-    session.client()?.done(Request::post(path).json(&request)?).await
+    session
+        .client()?
+        .done(Request::post(path).json(&request)?)
+        .await
 }
 
 async fn disconnect(session: &Session, flags: &Parsed) -> Result<()> {
@@ -289,7 +416,10 @@ async fn disconnect(session: &Session, flags: &Parsed) -> Result<()> {
         force: flags.switch("force"),
     };
     let path = format!("/networks/{}/disconnect", escape(flags.argument(0)));
-    session.client()?.done(Request::post(path).json(&request)?).await
+    session
+        .client()?
+        .done(Request::post(path).json(&request)?)
+        .await
 }
 
 #[cfg(test)]

@@ -37,12 +37,18 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
     if let Some(wanted) = flags.arguments.get(1) {
         let (port, protocol) = wanted.split_once('/').unwrap_or((wanted, "tcp"));
         if port.parse::<u16>().is_err() {
-            return Err(Error::text(format!("Error: invalid port ({port}): strconv.ParseUint: parsing {port:?}: invalid syntax")));
+            return Err(Error::text(format!(
+                "Error: invalid port ({port}): strconv.ParseUint: parsing {port:?}: invalid syntax"
+            )));
         }
         let key = format!("{port}/{protocol}");
-        let bindings = ports.and_then(|ports| ports.get(&key)).and_then(Value::as_array);
+        let bindings = ports
+            .and_then(|ports| ports.get(&key))
+            .and_then(Value::as_array);
         let Some(bindings) = bindings.filter(|bindings| !bindings.is_empty()) else {
-            return Err(Error::text(format!("Error: No public port '{key}' published for {name}")));
+            return Err(Error::text(format!(
+                "Error: No public port '{key}' published for {name}"
+            )));
         };
         let mut hosts: Vec<String> = bindings.iter().map(host).collect();
         hosts.sort();
@@ -55,11 +61,18 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
             let ip = binding["HostIp"].as_str().and_then(|ip| ip.parse().ok());
             let line = format!("{key} -> {}", host(binding));
             let unspecified = IpAddr::from([0, 0, 0, 0]);
-            all.push((port.parse().unwrap_or(0), protocol.to_owned(), ip.unwrap_or(unspecified), line));
+            all.push((
+                port.parse().unwrap_or(0),
+                protocol.to_owned(),
+                ip.unwrap_or(unspecified),
+                line,
+            ));
         }
     }
     all.sort();
-    session.print(&lines(&all.into_iter().map(|entry| entry.3).collect::<Vec<_>>()))
+    session.print(&lines(
+        &all.into_iter().map(|entry| entry.3).collect::<Vec<_>>(),
+    ))
 }
 
 fn lines(lines: &[String]) -> String {

@@ -15,44 +15,94 @@ use crate::session::Session;
 
 pub(crate) const CONTAINER: Command = Command {
     flags: &[&[
-    Flag::new("filter", Kind::List, "filter", "Provide filter values (e.g. \"until=<timestamp>\")").checked(filters::check),
-    Flag::switch("force", "Do not prompt for confirmation").short('f'),
+        Flag::new(
+            "filter",
+            Kind::List,
+            "filter",
+            "Provide filter values (e.g. \"until=<timestamp>\")",
+        )
+        .checked(filters::check),
+        Flag::switch("force", "Do not prompt for confirmation").short('f'),
     ]],
-    ..Command::new("prune", "Remove all stopped containers", "[OPTIONS]", runner!(containers))
+    ..Command::new(
+        "prune",
+        "Remove all stopped containers",
+        "[OPTIONS]",
+        runner!(containers),
+    )
 };
 
 pub(crate) const IMAGE: Command = Command {
     flags: &[&[
-    Flag::switch("all", "Remove all unused images, not just dangling ones").short('a'),
-    Flag::new("filter", Kind::List, "filter", "Provide filter values (e.g. \"until=<timestamp>\")").checked(filters::check),
-    Flag::switch("force", "Do not prompt for confirmation").short('f'),
+        Flag::switch("all", "Remove all unused images, not just dangling ones").short('a'),
+        Flag::new(
+            "filter",
+            Kind::List,
+            "filter",
+            "Provide filter values (e.g. \"until=<timestamp>\")",
+        )
+        .checked(filters::check),
+        Flag::switch("force", "Do not prompt for confirmation").short('f'),
     ]],
-    ..Command::new("prune", "Remove unused images", "[OPTIONS]", runner!(images))
+    ..Command::new(
+        "prune",
+        "Remove unused images",
+        "[OPTIONS]",
+        runner!(images),
+    )
 };
 
 pub(crate) const NETWORK: Command = Command {
     flags: &[&[
-    Flag::new("filter", Kind::List, "filter", "Provide filter values (e.g. \"until=<timestamp>\")").checked(filters::check),
-    Flag::switch("force", "Do not prompt for confirmation").short('f'),
+        Flag::new(
+            "filter",
+            Kind::List,
+            "filter",
+            "Provide filter values (e.g. \"until=<timestamp>\")",
+        )
+        .checked(filters::check),
+        Flag::switch("force", "Do not prompt for confirmation").short('f'),
     ]],
-    ..Command::new("prune", "Remove all unused networks", "[OPTIONS]", runner!(networks))
+    ..Command::new(
+        "prune",
+        "Remove all unused networks",
+        "[OPTIONS]",
+        runner!(networks),
+    )
 };
 
 pub(crate) const VOLUME: Command = Command {
     flags: &[&[
-    Flag::switch("all", "Remove all unused volumes, not just anonymous ones").short('a'),
-    Flag::new("filter", Kind::List, "filter", "Provide filter values (e.g. \"label=<label>\")").checked(filters::check),
-    Flag::switch("force", "Do not prompt for confirmation").short('f'),
+        Flag::switch("all", "Remove all unused volumes, not just anonymous ones").short('a'),
+        Flag::new(
+            "filter",
+            Kind::List,
+            "filter",
+            "Provide filter values (e.g. \"label=<label>\")",
+        )
+        .checked(filters::check),
+        Flag::switch("force", "Do not prompt for confirmation").short('f'),
     ]],
-    ..Command::new("prune", "Remove unused local volumes", "[OPTIONS]", runner!(volumes))
+    ..Command::new(
+        "prune",
+        "Remove unused local volumes",
+        "[OPTIONS]",
+        runner!(volumes),
+    )
 };
 
 pub(crate) const SYSTEM: Command = Command {
     flags: &[&[
-    Flag::switch("all", "Remove all unused images not just dangling ones").short('a'),
-    Flag::new("filter", Kind::List, "filter", "Provide filter values (e.g. \"label=<key>=<value>\")").checked(filters::check),
-    Flag::switch("force", "Do not prompt for confirmation").short('f'),
-    Flag::switch("volumes", "Prune anonymous volumes"),
+        Flag::switch("all", "Remove all unused images not just dangling ones").short('a'),
+        Flag::new(
+            "filter",
+            Kind::List,
+            "filter",
+            "Provide filter values (e.g. \"label=<key>=<value>\")",
+        )
+        .checked(filters::check),
+        Flag::switch("force", "Do not prompt for confirmation").short('f'),
+        Flag::switch("volumes", "Prune anonymous volumes"),
     ]],
     ..Command::new("prune", "Remove unused data", "[OPTIONS]", runner!(system))
 };
@@ -64,7 +114,11 @@ struct Pruned {
 }
 
 async fn containers(session: &Session, flags: &Parsed) -> Result<()> {
-    confirm(session, flags, "WARNING! This will remove all stopped containers.\n")?;
+    confirm(
+        session,
+        flags,
+        "WARNING! This will remove all stopped containers.\n",
+    )?;
     let pruned = prune_containers(session, filters(flags)).await?;
     report(session, &pruned)
 }
@@ -99,7 +153,9 @@ async fn volumes(session: &Session, flags: &Parsed) -> Result<()> {
     let mut filters = filters(flags);
     if all {
         if filters.has("all") {
-            return Err(Error::text("conflicting options: cannot specify both --all and --filter all=1"));
+            return Err(Error::text(
+                "conflicting options: cannot specify both --all and --filter all=1",
+            ));
         }
         filters.add("all", "true");
     }
@@ -120,7 +176,9 @@ async fn system(session: &Session, flags: &Parsed) -> Result<()> {
     let (all, with_volumes) = (flags.switch("all"), flags.switch("volumes"));
     let filters = filters(flags);
     if with_volumes && filters.has("until") {
-        return Err(Error::text("The \"until\" filter is not supported with \"--volumes\""));
+        return Err(Error::text(
+            "The \"until\" filter is not supported with \"--volumes\"",
+        ));
     }
     let mut warning =
         "WARNING! This will remove:\n  - all stopped containers\n  - all networks not used by at least one container\n".to_owned();
@@ -157,13 +215,21 @@ fn filters(flags: &Parsed) -> Filters {
 async fn prune_containers(session: &Session, filters: Filters) -> Result<Pruned> {
     let request = Request::post("/containers/prune").filters(&filters);
     let answer: Value = session.client()?.json(request).await?;
-    Ok(names("Deleted Containers", &answer["ContainersDeleted"], &answer))
+    Ok(names(
+        "Deleted Containers",
+        &answer["ContainersDeleted"],
+        &answer,
+    ))
 }
 
 async fn prune_networks(session: &Session, filters: Filters) -> Result<Pruned> {
     let request = Request::post("/networks/prune").filters(&filters);
     let answer: Value = session.client()?.json(request).await?;
-    Ok(names("Deleted Networks", &answer["NetworksDeleted"], &answer))
+    Ok(names(
+        "Deleted Networks",
+        &answer["NetworksDeleted"],
+        &answer,
+    ))
 }
 
 async fn prune_volumes(session: &Session, filters: Filters) -> Result<Pruned> {
@@ -182,16 +248,33 @@ async fn prune_images(session: &Session, mut filters: Filters, all: bool) -> Res
     if !deleted.is_empty() {
         // The capital letters are as Docker writes them: lower case here.
         let lines = super::rmi::report(&deleted);
-        let lines = lines.replace("Untagged: ", "untagged: ").replace("Deleted: ", "deleted: ");
+        let lines = lines
+            .replace("Untagged: ", "untagged: ")
+            .replace("Deleted: ", "deleted: ");
         text = format!("Deleted Images:\n{lines}\n");
     }
-    Ok(Pruned { text, bytes: answer["SpaceReclaimed"].as_u64().unwrap_or(0) })
+    Ok(Pruned {
+        text,
+        bytes: answer["SpaceReclaimed"].as_u64().unwrap_or(0),
+    })
 }
 
 fn names(title: &str, names: &Value, answer: &Value) -> Pruned {
-    let names: Vec<&str> = names.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let text = if names.is_empty() { String::new() } else { format!("{title}:\n{}\n\n", names.join("\n")) };
-    Pruned { text, bytes: answer["SpaceReclaimed"].as_u64().unwrap_or(0) }
+    let names: Vec<&str> = names
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let text = if names.is_empty() {
+        String::new()
+    } else {
+        format!("{title}:\n{}\n\n", names.join("\n"))
+    };
+    Pruned {
+        text,
+        bytes: answer["SpaceReclaimed"].as_u64().unwrap_or(0),
+    }
 }
 
 fn report(session: &Session, pruned: &Pruned) -> Result<()> {
@@ -201,7 +284,10 @@ fn report(session: &Session, pruned: &Pruned) -> Result<()> {
 
 fn reclaimed(session: &Session, bytes: u64) -> Result<()> {
     #[allow(clippy::cast_precision_loss, reason = "four digits are shown")]
-    session.println(&format!("Total reclaimed space: {}", human_size(bytes as f64)))
+    session.println(&format!(
+        "Total reclaimed space: {}",
+        human_size(bytes as f64)
+    ))
 }
 
 /// Asks before anything is removed, unless `--force` says not to.
@@ -209,7 +295,9 @@ fn confirm(session: &Session, flags: &Parsed, warning: &str) -> Result<()> {
     if flags.switch("force") {
         return Ok(());
     }
-    session.print(&format!("{warning}Are you sure you want to continue? [y/N] "))?;
+    session.print(&format!(
+        "{warning}Are you sure you want to continue? [y/N] "
+    ))?;
     std::io::stdout().flush()?;
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;

@@ -2,8 +2,8 @@
 
 use dhow_oci::Reference;
 
-use super::{messages, runner};
 pub(crate) use super::messages::Show;
+use super::{messages, runner};
 use crate::client::Request;
 use crate::command::{Arguments, Command, Completes, Section};
 use crate::config::credentials;
@@ -16,10 +16,17 @@ pub(crate) const COMMAND: Command = Command {
     arguments: Arguments::Exactly(1),
     completes: Completes::OneImage,
     flags: &[&[
-    Flag::switch("all-tags", "Download all tagged images in the repository").short('a'),
-    Flag::switch("disable-content-trust", "Skip image verification (default true)").default("true"),
-    Flag::text("platform", "Set platform if server is multi-platform capable"),
-    Flag::switch("quiet", "Suppress verbose output").short('q'),
+        Flag::switch("all-tags", "Download all tagged images in the repository").short('a'),
+        Flag::switch(
+            "disable-content-trust",
+            "Skip image verification (default true)",
+        )
+        .default("true"),
+        Flag::text(
+            "platform",
+            "Set platform if server is multi-platform capable",
+        ),
+        Flag::switch("quiet", "Suppress verbose output").short('q'),
     ]],
     section: Section::Other,
     ..Command::new(
@@ -42,7 +49,10 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
     let reference = if bare && !all {
         let reference = reference.with_default_tag();
         if !quiet {
-            session.println(&format!("Using default tag: {}", reference.tag().unwrap_or_default()))?;
+            session.println(&format!(
+                "Using default tag: {}",
+                reference.tag().unwrap_or_default()
+            ))?;
         }
         reference
     } else {
@@ -66,7 +76,10 @@ pub(crate) async fn pull(
         .query("fromImage", reference.name())
         .query_if(!platform.is_empty(), "platform", platform)
         .query_if(!tag.is_empty(), "tag", tag)
-        .header("X-Registry-Auth", credentials::header(&session.config, reference)?);
+        .header(
+            "X-Registry-Auth",
+            credentials::header(&session.config, reference)?,
+        );
     let response = session.client()?.send(request).await?;
     messages::show(response, show).await
 }

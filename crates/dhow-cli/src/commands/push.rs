@@ -16,13 +16,21 @@ pub(crate) const COMMAND: Command = Command {
     arguments: Arguments::Exactly(1),
     completes: Completes::OneImage,
     flags: &[&[
-    Flag::switch("all-tags", "Push all tags of an image to the repository").short('a'),
-    Flag::switch("disable-content-trust", "Skip image signing (default true)").default("true"),
-    Flag::text("platform", "Push a platform-specific manifest as a single-platform image to the registry.\nImage index won't be pushed, meaning that other manifests, including attestations won't be preserved.\n'os[/arch[/variant]]': Explicit platform (eg. linux/amd64)"),
-    Flag::switch("quiet", "Suppress verbose output").short('q'),
+        Flag::switch("all-tags", "Push all tags of an image to the repository").short('a'),
+        Flag::switch("disable-content-trust", "Skip image signing (default true)").default("true"),
+        Flag::text(
+            "platform",
+            "Push a platform-specific manifest as a single-platform image to the registry.\nImage index won't be pushed, meaning that other manifests, including attestations won't be preserved.\n'os[/arch[/variant]]': Explicit platform (eg. linux/amd64)",
+        ),
+        Flag::switch("quiet", "Suppress verbose output").short('q'),
     ]],
     section: Section::Other,
-    ..Command::new("push", "Upload an image to a registry", "[OPTIONS] NAME[:TAG]", runner!(run))
+    ..Command::new(
+        "push",
+        "Upload an image to a registry",
+        "[OPTIONS] NAME[:TAG]",
+        runner!(run),
+    )
 };
 
 async fn run(session: &Session, flags: &Parsed) -> Result<()> {
@@ -37,7 +45,10 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
     let reference = if bare && !all {
         let reference = reference.with_default_tag();
         if !quiet {
-            session.println(&format!("Using default tag: {}", reference.tag().unwrap_or_default()))?;
+            session.println(&format!(
+                "Using default tag: {}",
+                reference.tag().unwrap_or_default()
+            ))?;
         }
         reference
     } else {
@@ -48,9 +59,16 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
     let request = Request::post(format!("/images/{}/push", escape_path(&reference.name())))
         .query_if(!tag.is_empty(), "tag", tag)
         .query_if(!platform.is_empty(), "platform", platform)
-        .header("X-Registry-Auth", credentials::header(&session.config, &reference)?);
+        .header(
+            "X-Registry-Auth",
+            credentials::header(&session.config, &reference)?,
+        );
     let response = session.client()?.send(request).await?;
-    let show = if quiet { messages::Show::Nothing } else { messages::Show::Stdout };
+    let show = if quiet {
+        messages::Show::Nothing
+    } else {
+        messages::Show::Stdout
+    };
     messages::show(response, show).await?;
     if quiet {
         session.println(&reference.canonical())?;

@@ -12,7 +12,12 @@ pub(crate) const COMMAND: Command = Command {
     also: "container rename, rename",
     arguments: Arguments::Exactly(2),
     completes: Completes::OneContainer(&[]),
-    ..Command::new("rename", "Rename a container", "CONTAINER NEW_NAME", runner!(run))
+    ..Command::new(
+        "rename",
+        "Rename a container",
+        "CONTAINER NEW_NAME",
+        runner!(run),
+    )
 };
 
 async fn run(session: &Session, flags: &Parsed) -> Result<()> {
@@ -21,10 +26,14 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
         return Err(Error::text("Error: Neither old nor new names may be empty"));
     }
     let request = Request::post(format!("/containers/{}/rename", escape(old))).query("name", new);
-    session.client()?.done(request).await.map_err(|error| match error {
-        Error::Daemon { .. } => {
-            Error::text(format!("{error}\nError: failed to rename container named {old}"))
-        }
-        other => other,
-    })
+    session
+        .client()?
+        .done(request)
+        .await
+        .map_err(|error| match error {
+            Error::Daemon { .. } => Error::text(format!(
+                "{error}\nError: failed to rename container named {old}"
+            )),
+            other => other,
+        })
 }

@@ -14,9 +14,17 @@ pub(crate) const COMMAND: Command = Command {
     arguments: Arguments::AtLeast(1),
     completes: Completes::Containers(&["created", "exited", "dead"]),
     flags: &[&[
-    Flag::switch("force", "Force the removal of a running container (uses SIGKILL)").short('f'),
-    Flag::switch("link", "Remove the specified link").short('l'),
-    Flag::switch("volumes", "Remove anonymous volumes associated with the container").short('v'),
+        Flag::switch(
+            "force",
+            "Force the removal of a running container (uses SIGKILL)",
+        )
+        .short('f'),
+        Flag::switch("link", "Remove the specified link").short('l'),
+        Flag::switch(
+            "volumes",
+            "Remove anonymous volumes associated with the container",
+        )
+        .short('v'),
     ]],
     ..Command::new(
         "rm",

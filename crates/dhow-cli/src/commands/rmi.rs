@@ -15,9 +15,14 @@ pub(crate) const COMMAND: Command = Command {
     arguments: Arguments::AtLeast(1),
     completes: Completes::Images,
     flags: &[&[
-    Flag::switch("force", "Force removal of the image").short('f'),
-    Flag::switch("no-prune", "Do not delete untagged parents"),
-    Flag::new("platform", Kind::Strings, "strings", "Remove only the given platform variant. Formatted as \"os[/arch[/variant]]\" (e.g., \"linux/amd64\")"),
+        Flag::switch("force", "Force removal of the image").short('f'),
+        Flag::switch("no-prune", "Do not delete untagged parents"),
+        Flag::new(
+            "platform",
+            Kind::Strings,
+            "strings",
+            "Remove only the given platform variant. Formatted as \"os[/arch[/variant]]\" (e.g., \"linux/amd64\")",
+        ),
     ]],
     ..Command::new(
         "rmi",
@@ -27,13 +32,20 @@ pub(crate) const COMMAND: Command = Command {
     )
 };
 
-pub(crate) const RM: Command = Command { name: "rm", aliases: &["remove"], ..COMMAND };
+pub(crate) const RM: Command = Command {
+    name: "rm",
+    aliases: &["remove"],
+    ..COMMAND
+};
 
 async fn run(session: &Session, flags: &Parsed) -> Result<()> {
     let client = session.client()?;
     let force = flags.switch("force");
-    let platforms =
-        flags.list("platform").iter().map(|p| super::platform_json(p)).collect::<Result<Vec<_>>>()?;
+    let platforms = flags
+        .list("platform")
+        .iter()
+        .map(|p| super::platform_json(p))
+        .collect::<Result<Vec<_>>>()?;
     let (mut failures, mut missing) = (Vec::new(), 0);
     for name in &flags.arguments {
         let mut request = Request::delete(format!("/images/{}", escape_path(name)))

@@ -31,14 +31,36 @@ pub(crate) const COMMAND: Command = Command {
 
 const FLAGS: &[Flag] = &[
     Flag::switch("help", "Print usage"),
-    Flag::switch("detach", "Run container in background and print container ID").short('d'),
-    Flag::text("detach-keys", "Override the key sequence for detaching a container"),
-    Flag::switch("disable-content-trust", "Skip image verification (default true)").default("true"),
+    Flag::switch(
+        "detach",
+        "Run container in background and print container ID",
+    )
+    .short('d'),
+    Flag::text(
+        "detach-keys",
+        "Override the key sequence for detaching a container",
+    ),
+    Flag::switch(
+        "disable-content-trust",
+        "Skip image verification (default true)",
+    )
+    .default("true"),
     Flag::text("name", "Assign a name to the container"),
-    Flag::text("platform", "Set platform if server is multi-platform capable"),
-    Flag::text("pull", "Pull image before running (\"always\", \"missing\", \"never\") (default \"missing\")").default("missing"),
+    Flag::text(
+        "platform",
+        "Set platform if server is multi-platform capable",
+    ),
+    Flag::text(
+        "pull",
+        "Pull image before running (\"always\", \"missing\", \"never\") (default \"missing\")",
+    )
+    .default("missing"),
     Flag::switch("quiet", "Suppress the pull output").short('q'),
-    Flag::switch("sig-proxy", "Proxy received signals to the process (default true)").default("true"),
+    Flag::switch(
+        "sig-proxy",
+        "Proxy received signals to the process (default true)",
+    )
+    .default("true"),
 ];
 
 async fn run(session: &Session, flags: &Parsed) -> Result<()> {
@@ -46,7 +68,9 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
     let config = &mut request.config;
     if flags.switch("detach") {
         if flags.changed("attach") {
-            return Err(Error::text("conflicting options: cannot specify both --attach and --detach"));
+            return Err(Error::text(
+                "conflicting options: cannot specify both --attach and --detach",
+            ));
         }
         config.attach_stdin = false;
         config.attach_stdout = false;
@@ -67,7 +91,11 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
     let id = make(session, flags, request).await?;
     let client = session.client()?;
     let signals = async {
-        if streams.proxied { forward(client, &id).await } else { std::future::pending().await }
+        if streams.proxied {
+            forward(client, &id).await
+        } else {
+            std::future::pending().await
+        }
     };
     tokio::select! {
         outcome = attached(session, client, &id, &streams, removed) => outcome,
@@ -76,7 +104,9 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
 }
 
 async fn make(session: &Session, flags: &Parsed, request: CreateRequest) -> Result<String> {
-    create::create(session, flags, request).await.map_err(|error| failure(session, error))
+    create::create(session, flags, request)
+        .await
+        .map_err(|error| failure(session, error))
 }
 
 /// Joins the streams, starts the container and waits for what is to be waited for.
@@ -87,18 +117,24 @@ async fn attached(
     streams: &Streams,
     removed: bool,
 ) -> Result<()> {
-    let output = streams.stdout || streams.stderr;
-    let any = streams.stdin || output;
+    let any = streams.stdin || streams.stdout || streams.stderr;
     let hijacked = match any {
         true => Some(client.hijack(attach_command::request(id, streams)).await?),
         false => None,
     };
-    let condition = if removed { Condition::Removed } else { Condition::NextExit };
+    let condition = if removed {
+        Condition::Removed
+    } else {
+        Condition::NextExit
+    };
     let waiting = match any || removed {
         true => Some(Waiting::register(client, id, condition).await?),
         false => None,
     };
-    if let Err(error) = client.done(Request::post(format!("/containers/{id}/start"))).await {
+    if let Err(error) = client
+        .done(Request::post(format!("/containers/{id}/start")))
+        .await
+    {
         drop(hijacked);
         if let (true, Some(waiting)) = (removed, waiting) {
             // The container is being removed; who starts the next one should find it gone.
@@ -106,10 +142,9 @@ async fn attached(
         }
         return Err(failure(session, error));
     }
-    if !output {
-        session.println(id)?;
-    }
-    let Some(hijacked) = hijacked else { return Ok(()) };
+    let Some(hijacked) = hijacked else {
+        return session.println(id);
+    };
     let size = async {
         if streams.tty && is_terminal(std::io::stdout()) {
             follow_size(client, &format!("/containers/{id}")).await;
@@ -121,7 +156,7 @@ async fn attached(
         () = size => unreachable!("the size is followed for ever"),
     };
     match (ended, waiting) {
-        (Ended::Output, Some(waiting)) if output => waiting.finish(session).await,
+        (Ended::Output, Some(waiting)) => waiting.finish(session).await,
         _ => Ok(()),
     }
 }

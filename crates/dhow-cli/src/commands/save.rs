@@ -19,8 +19,11 @@ pub(crate) const COMMAND: Command = Command {
     arguments: Arguments::AtLeast(1),
     completes: Completes::Images,
     flags: &[&[
-    Flag::text("output", "Write to a file, instead of STDOUT").short('o'),
-    Flag::text("platform", "Save only the given platform variant. Formatted as \"os[/arch[/variant]]\" (e.g., \"linux/amd64\")"),
+        Flag::text("output", "Write to a file, instead of STDOUT").short('o'),
+        Flag::text(
+            "platform",
+            "Save only the given platform variant. Formatted as \"os[/arch[/variant]]\" (e.g., \"linux/amd64\")",
+        ),
     ]],
     ..Command::new(
         "save",
@@ -34,9 +37,7 @@ pub(crate) const EXPORT: Command = Command {
     also: "container export, export",
     arguments: Arguments::Exactly(1),
     completes: Completes::Containers(&[]),
-    flags: &[&[
-    Flag::text("output", "Write to a file, instead of STDOUT").short('o'),
-    ]],
+    flags: &[&[Flag::text("output", "Write to a file, instead of STDOUT").short('o')]],
     ..Command::new(
         "export",
         "Export a container's filesystem as a tar archive",
@@ -53,12 +54,24 @@ async fn save(session: &Session, flags: &Parsed) -> Result<()> {
     for platform in flags.list("platform") {
         request = request.query("platform", super::platform_json(&platform)?);
     }
-    archive(session, flags.text("output"), request, "failed to save image").await
+    archive(
+        session,
+        flags.text("output"),
+        request,
+        "failed to save image",
+    )
+    .await
 }
 
 async fn export(session: &Session, flags: &Parsed) -> Result<()> {
     let request = Request::get(format!("/containers/{}/export", escape(flags.argument(0))));
-    archive(session, flags.text("output"), request, "failed to export container").await
+    archive(
+        session,
+        flags.text("output"),
+        request,
+        "failed to export container",
+    )
+    .await
 }
 
 /// Writes the answer to the file, or to standard output where there is none.
@@ -80,10 +93,15 @@ async fn archive(session: &Session, output: &str, request: Request, what: &str) 
 
 fn check_folder(output: &str) -> Result<(), String> {
     let path = Path::new(output);
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     if !folder.is_dir() {
-        return Err(format!("invalid output path: directory {:?} does not exist", folder.display().to_string()));
+        return Err(format!(
+            "invalid output path: directory {:?} does not exist",
+            folder.display().to_string()
+        ));
     }
     if path.is_dir() {
         return Err("cannot write to a directory".to_owned());
@@ -93,11 +111,14 @@ fn check_folder(output: &str) -> Result<(), String> {
 
 /// Writes beside the file and puts it in place when it is whole.
 async fn to_file(path: &Path, response: Response) -> Result<()> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     let temporary: PathBuf = path.with_file_name(format!(".tmp-{name}{}", std::process::id()));
-    let wrong = |error: io::Error| {
-        Error::text(format!("open {}: {}", temporary.display(), go_io(&error)))
-    };
+    let wrong =
+        |error: io::Error| Error::text(format!("open {}: {}", temporary.display(), go_io(&error)));
     let mut file = std::fs::File::create(&temporary).map_err(wrong)?;
     let outcome = copy(response, &mut file).await;
     let outcome = outcome.and_then(|()| Ok(std::fs::rename(&temporary, path)?));

@@ -7,8 +7,8 @@ use super::wait::{Condition, Waiting};
 use super::{attach as attach_command, check_tty, runner};
 use crate::attach::signals::{follow_size, forward};
 use crate::attach::{self, Ended, Streams};
-use crate::client::{Client, Request};
 use crate::client::request::escape;
+use crate::client::{Client, Request};
 use crate::command::{Arguments, Command, Completes};
 use crate::error::{Error, Result};
 use crate::flags::{Flag, Parsed};
@@ -19,11 +19,17 @@ pub(crate) const COMMAND: Command = Command {
     arguments: Arguments::AtLeast(1),
     completes: Completes::Containers(&["created", "exited"]),
     flags: &[&[
-    Flag::switch("attach", "Attach STDOUT/STDERR and forward signals").short('a'),
-    Flag::text("checkpoint", "Restore from this checkpoint"),
-    Flag::text("checkpoint-dir", "Use a custom checkpoint storage directory"),
-    Flag::text("detach-keys", "Override the key sequence for detaching a container"),
-    Flag::switch("interactive", "Attach container's STDIN").short('i'),
+        Flag::switch("attach", "Attach STDOUT/STDERR and forward signals").short('a'),
+        Flag::text("checkpoint", "Restore from this checkpoint"),
+        Flag::text(
+            "checkpoint-dir",
+            "Use a custom checkpoint storage directory",
+        ),
+        Flag::text(
+            "detach-keys",
+            "Override the key sequence for detaching a container",
+        ),
+        Flag::switch("interactive", "Attach container's STDIN").short('i'),
     ]],
     ..Command::new(
         "start",
@@ -39,10 +45,14 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
         return start_all(session, client, &flags.arguments).await;
     }
     if flags.arguments.len() > 1 {
-        return Err(Error::text("you cannot start and attach multiple containers at once"));
+        return Err(Error::text(
+            "you cannot start and attach multiple containers at once",
+        ));
     }
     let name = escape(flags.argument(0));
-    let container: Value = client.json(Request::get(format!("/containers/{name}/json"))).await?;
+    let container: Value = client
+        .json(Request::get(format!("/containers/{name}/json")))
+        .await?;
     let id = container["Id"].as_str().unwrap_or_default().to_owned();
     let is = |section: &str, key: &str| container[section][key] == Value::Bool(true);
     let tty = is("Config", "Tty");
@@ -55,11 +65,19 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
         detach_keys: attach_command::detach_keys(session, flags),
     };
     check_tty(streams.stdin, tty)?;
-    let hijacked = client.hijack(attach_command::request(&id, &streams)).await?;
+    let hijacked = client
+        .hijack(attach_command::request(&id, &streams))
+        .await?;
     let removed = is("HostConfig", "AutoRemove");
-    let condition = if removed { Condition::Removed } else { Condition::NextExit };
+    let condition = if removed {
+        Condition::Removed
+    } else {
+        Condition::NextExit
+    };
     let waiting = Waiting::register(client, &id, condition).await?;
-    client.done(Request::post(format!("/containers/{id}/start"))).await?;
+    client
+        .done(Request::post(format!("/containers/{id}/start")))
+        .await?;
     let size = async {
         if tty && is_terminal(std::io::stdout()) {
             follow_size(client, &format!("/containers/{id}")).await;
@@ -67,7 +85,11 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
         std::future::pending::<()>().await;
     };
     let signals = async {
-        if streams.proxied { forward(client, &id).await } else { std::future::pending().await }
+        if streams.proxied {
+            forward(client, &id).await
+        } else {
+            std::future::pending().await
+        }
     };
     let ended = tokio::select! {
         ended = attach::stream(hijacked, &streams) => ended?,
@@ -83,7 +105,10 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
 async fn start_all(session: &Session, client: &Client, names: &[String]) -> Result<()> {
     let mut failed = Vec::new();
     for name in names {
-        match client.done(Request::post(format!("/containers/{}/start", escape(name)))).await {
+        match client
+            .done(Request::post(format!("/containers/{}/start", escape(name))))
+            .await
+        {
             Ok(()) => session.println(name)?,
             Err(error @ Error::NoDaemon { .. }) => return Err(error),
             Err(error) => {
@@ -95,5 +120,8 @@ async fn start_all(session: &Session, client: &Client, names: &[String]) -> Resu
     if failed.is_empty() {
         return Ok(());
     }
-    Err(Error::text(format!("Error: failed to start containers: {}", failed.join(", "))))
+    Err(Error::text(format!(
+        "Error: failed to start containers: {}",
+        failed.join(", ")
+    )))
 }

@@ -22,10 +22,16 @@ pub(crate) const COMMAND: Command = Command {
     arguments: Arguments::Any,
     completes: Completes::Containers(&["running"]),
     flags: &[&[
-    Flag::switch("all", "Show all containers (default shows just running)").short('a'),
-    Flag::text("format", "Format output using a custom template:\n'table':            Print output in table format with column headers (default)\n'table TEMPLATE':   Print output in table format using the given Go template\n'json':             Print in JSON format\n'TEMPLATE':         Print output using the given Go template.\nRefer to https://docs.docker.com/go/formatting/ for more information about formatting output with templates"),
-    Flag::switch("no-stream", "Disable streaming stats and only pull the first result"),
-    Flag::switch("no-trunc", "Do not truncate output"),
+        Flag::switch("all", "Show all containers (default shows just running)").short('a'),
+        Flag::text(
+            "format",
+            "Format output using a custom template:\n'table':            Print output in table format with column headers (default)\n'table TEMPLATE':   Print output in table format using the given Go template\n'json':             Print in JSON format\n'TEMPLATE':         Print output using the given Go template.\nRefer to https://docs.docker.com/go/formatting/ for more information about formatting output with templates",
+        ),
+        Flag::switch(
+            "no-stream",
+            "Disable streaming stats and only pull the first result",
+        ),
+        Flag::switch("no-trunc", "Do not truncate output"),
     ]],
     ..Command::new(
         "stats",
@@ -48,7 +54,10 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
     let (sender, mut samples) = mpsc::channel(16);
     let once = flags.switch("no-stream");
     let watch = join_all(
-        names.iter().enumerate().map(|(at, name)| watch(client, at, name, once, sender.clone())),
+        names
+            .iter()
+            .enumerate()
+            .map(|(at, name)| watch(client, at, name, once, sender.clone())),
     );
     drop(sender);
     let show = async {
@@ -64,21 +73,33 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
                 session.print(&format!("\x1b[H{}\x1b[J", text.replace('\n', "\x1b[K\n")))?;
             }
         }
-        if once && !known.is_empty() { session.print(&render(&known, &names, &format, truncate)?) } else { Ok(()) }
+        if once && !known.is_empty() {
+            session.print(&render(&known, &names, &format, truncate)?)
+        } else {
+            Ok(())
+        }
     };
     let (failures, shown) = tokio::join!(watch, show);
     shown?;
-    crate::session::all_or(failures.into_iter().filter_map(Result::err).map(|e| e.to_string()).collect())
+    crate::session::all_or(
+        failures
+            .into_iter()
+            .filter_map(Result::err)
+            .map(|e| e.to_string())
+            .collect(),
+    )
 }
 
 async fn names(client: &Client, flags: &Parsed) -> Result<Vec<String>> {
     if !flags.arguments.is_empty() {
         return Ok(flags.arguments.clone());
     }
-    let request =
-        Request::get("/containers/json").query_if(flags.switch("all"), "all", "1");
+    let request = Request::get("/containers/json").query_if(flags.switch("all"), "all", "1");
     let containers: Vec<ContainerSummary> = client.json(request).await?;
-    Ok(containers.into_iter().map(|container| container.id).collect())
+    Ok(containers
+        .into_iter()
+        .map(|container| container.id)
+        .collect())
 }
 
 /// Sends the samples of one container as they come.
@@ -129,23 +150,39 @@ fn render(samples: &Samples, names: &[String], format: &str, truncate: bool) -> 
         quiet: "{{.ID}}",
         raw: None,
     };
-    let rows: Vec<Row> =
-        samples.iter().map(|(at, stats)| row(&names[*at], stats, truncate)).collect();
+    let rows: Vec<Row> = samples
+        .iter()
+        .map(|(at, stats)| row(&names[*at], stats, truncate))
+        .collect();
     format::render(&layout, format, false, &rows)
 }
 
 #[allow(clippy::cast_precision_loss, reason = "a few digits are shown")]
 fn row(name: &str, stats: &Stats, truncate: bool) -> Row {
-    let id = |text: &str| if truncate { format::short_id(text).to_owned() } else { text.to_owned() };
+    let id = |text: &str| {
+        if truncate {
+            format::short_id(text).to_owned()
+        } else {
+            text.to_owned()
+        }
+    };
     let usage = memory(stats);
     let limit = stats.memory_stats.limit;
-    let share = if limit == 0 { 0.0 } else { usage as f64 / limit as f64 * 100.0 };
+    let share = if limit == 0 {
+        0.0
+    } else {
+        usage as f64 / limit as f64 * 100.0
+    };
     let networks = || stats.networks.iter().flat_map(|all| all.values());
     let received: u64 = networks().map(|network| network.rx_bytes).sum();
     let sent: u64 = networks().map(|network| network.tx_bytes).sum();
     let (read, written) = blocks(stats);
     let pair = |a: u64, b: u64| {
-        format!("{} / {}", human_size_with(a as f64, 3), human_size_with(b as f64, 3))
+        format!(
+            "{} / {}",
+            human_size_with(a as f64, 3),
+            human_size_with(b as f64, 3)
+        )
     };
     Row::new(
         TYPE,
@@ -154,7 +191,15 @@ fn row(name: &str, stats: &Stats, truncate: bool) -> Row {
             ("Name", stats.name.trim_start_matches('/').into()),
             ("ID", id(&stats.id).into()),
             ("CPUPerc", format!("{:.2}%", processor(stats)).into()),
-            ("MemUsage", format!("{} / {}", bytes_size(usage as f64), bytes_size(limit as f64)).into()),
+            (
+                "MemUsage",
+                format!(
+                    "{} / {}",
+                    bytes_size(usage as f64),
+                    bytes_size(limit as f64)
+                )
+                .into(),
+            ),
             ("MemPerc", format!("{share:.2}%").into()),
             ("NetIO", pair(received, sent).into()),
             ("BlockIO", pair(read, written).into()),
@@ -166,7 +211,13 @@ fn row(name: &str, stats: &Stats, truncate: bool) -> Row {
 /// Memory without the part of the page cache that can be dropped at once.
 fn memory(stats: &Stats) -> u64 {
     let usage = stats.memory_stats.usage;
-    let detail = |name: &str| stats.memory_stats.stats.as_ref().and_then(|all| all.get(name));
+    let detail = |name: &str| {
+        stats
+            .memory_stats
+            .stats
+            .as_ref()
+            .and_then(|all| all.get(name))
+    };
     let inactive = detail("total_inactive_file").or_else(|| detail("inactive_file"));
     match inactive {
         Some(inactive) if *inactive < usage => usage - inactive,
@@ -184,11 +235,21 @@ fn processor(stats: &Stats) -> f64 {
         0 => now.cpu_usage.percpu_usage.as_ref().map_or(0, Vec::len) as f64,
         count => f64::from(count),
     };
-    if used > 0.0 && passed > 0.0 { used / passed * processors * 100.0 } else { 0.0 }
+    if used > 0.0 && passed > 0.0 {
+        used / passed * processors * 100.0
+    } else {
+        0.0
+    }
 }
 
 fn blocks(stats: &Stats) -> (u64, u64) {
-    let entries = || stats.blkio_stats.io_service_bytes_recursive.iter().flatten();
+    let entries = || {
+        stats
+            .blkio_stats
+            .io_service_bytes_recursive
+            .iter()
+            .flatten()
+    };
     let sum = |letter: char| {
         entries()
             .filter(|entry| entry.op.to_lowercase().starts_with(letter))

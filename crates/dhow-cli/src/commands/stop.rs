@@ -13,8 +13,8 @@ pub(crate) const COMMAND: Command = Command {
     arguments: Arguments::AtLeast(1),
     completes: Completes::Containers(&["running", "paused", "restarting"]),
     flags: &[&[
-    Flag::text("signal", "Signal to send to the container").short('s'),
-    Flag::int("timeout", "Seconds to wait before killing the container").short('t'),
+        Flag::text("signal", "Signal to send to the container").short('s'),
+        Flag::int("timeout", "Seconds to wait before killing the container").short('t'),
     ]],
     ..Command::new(
         "stop",

@@ -20,16 +20,25 @@ pub(crate) const COMMAND: Command = Command::group(
     &[
         &DF,
         &DIAL,
-        &Command { section: Section::Other, ..events::COMMAND },
-        &Command { section: Section::Other, ..info::COMMAND },
+        &Command {
+            section: Section::Other,
+            ..events::COMMAND
+        },
+        &Command {
+            section: Section::Other,
+            ..info::COMMAND
+        },
         &prune::SYSTEM,
     ],
 );
 
 const DF: Command = Command {
     flags: &[&[
-    Flag::text("format", "Format output using a custom template:\n'table':            Print output in table format with column headers (default)\n'table TEMPLATE':   Print output in table format using the given Go template\n'json':             Print in JSON format\n'TEMPLATE':         Print output using the given Go template.\nRefer to https://docs.docker.com/go/formatting/ for more information about formatting output with templates"),
-    Flag::switch("verbose", "Show detailed information on space usage").short('v'),
+        Flag::text(
+            "format",
+            "Format output using a custom template:\n'table':            Print output in table format with column headers (default)\n'table TEMPLATE':   Print output in table format using the given Go template\n'json':             Print in JSON format\n'TEMPLATE':         Print output using the given Go template.\nRefer to https://docs.docker.com/go/formatting/ for more information about formatting output with templates",
+        ),
+        Flag::switch("verbose", "Show detailed information on space usage").short('v'),
     ]],
     ..Command::new("df", "Show docker disk usage", "[OPTIONS]", runner!(df))
 };
@@ -63,8 +72,18 @@ async fn df(session: &Session, flags: &Parsed) -> Result<()> {
         quiet: "{{.Type}}",
         raw: None,
     };
-    let rows = [images_row(&usage), containers_row(&usage), volumes_row(&usage), cache_row(&usage)];
-    session.print(&format::render(&layout, flags.text("format"), false, &rows)?)
+    let rows = [
+        images_row(&usage),
+        containers_row(&usage),
+        volumes_row(&usage),
+        cache_row(&usage),
+    ];
+    session.print(&format::render(
+        &layout,
+        flags.text("format"),
+        false,
+        &rows,
+    )?)
 }
 
 #[allow(clippy::cast_precision_loss, reason = "four digits are shown")]
@@ -88,7 +107,11 @@ fn summary(kind: &str, (total, active): (usize, usize), size: i64, reclaimable: 
 /// `12MB (34%)`; the part is left out where there is nothing to take a part of.
 fn part(reclaimable: i64, size: i64) -> String {
     if size > 0 {
-        format!("{} ({}%)", bytes(reclaimable), i128::from(reclaimable) * 100 / i128::from(size))
+        format!(
+            "{} ({}%)",
+            bytes(reclaimable),
+            i128::from(reclaimable) * 100 / i128::from(size)
+        )
     } else {
         bytes(reclaimable)
     }
@@ -103,7 +126,12 @@ fn images_row(usage: &DiskUsage) -> Row {
         .map(|image| image.size - image.shared_size)
         .sum();
     let total = usage.layers_size;
-    summary("Images", (images.len(), active.count()), total, part(total - used, total))
+    summary(
+        "Images",
+        (images.len(), active.count()),
+        total,
+        part(total - used, total),
+    )
 }
 
 fn is_active(container: &ContainerSummary) -> bool {
@@ -113,19 +141,43 @@ fn is_active(container: &ContainerSummary) -> bool {
 fn containers_row(usage: &DiskUsage) -> Row {
     let containers = usage.containers.as_deref().unwrap_or_default();
     let total = containers.iter().map(|container| container.size_rw).sum();
-    let idle = containers.iter().filter(|c| !is_active(c)).map(|c| c.size_rw).sum();
-    let active = containers.iter().filter(|container| is_active(container)).count();
-    summary("Containers", (containers.len(), active), total, part(idle, total))
+    let idle = containers
+        .iter()
+        .filter(|c| !is_active(c))
+        .map(|c| c.size_rw)
+        .sum();
+    let active = containers
+        .iter()
+        .filter(|container| is_active(container))
+        .count();
+    summary(
+        "Containers",
+        (containers.len(), active),
+        total,
+        part(idle, total),
+    )
 }
 
 fn volumes_row(usage: &DiskUsage) -> Row {
     let volumes = usage.volumes.as_deref().unwrap_or_default();
-    let known = || volumes.iter().filter_map(|volume| volume.usage_data.as_ref());
+    let known = || {
+        volumes
+            .iter()
+            .filter_map(|volume| volume.usage_data.as_ref())
+    };
     let sized = || known().filter(|usage| usage.size >= 0);
     let total = sized().map(|usage| usage.size).sum();
-    let idle = sized().filter(|usage| usage.ref_count == 0).map(|usage| usage.size).sum();
+    let idle = sized()
+        .filter(|usage| usage.ref_count == 0)
+        .map(|usage| usage.size)
+        .sum();
     let active = known().filter(|usage| usage.ref_count > 0).count();
-    summary("Local Volumes", (volumes.len(), active), total, part(idle, total))
+    summary(
+        "Local Volumes",
+        (volumes.len(), active),
+        total,
+        part(idle, total),
+    )
 }
 
 fn cache_row(usage: &DiskUsage) -> Row {
@@ -134,7 +186,10 @@ fn cache_row(usage: &DiskUsage) -> Row {
     let is = |record: &&serde_json::Value, key: &str| record[key] == true;
     let owned = || cache.iter().filter(|record| !is(record, "Shared"));
     let total = owned().map(|record| size(&record)).sum();
-    let idle = owned().filter(|record| !is(record, "InUse")).map(|record| size(&record)).sum();
+    let idle = owned()
+        .filter(|record| !is(record, "InUse"))
+        .map(|record| size(&record))
+        .sum();
     let active = cache.iter().filter(|record| is(record, "InUse")).count();
     summary("Build Cache", (cache.len(), active), total, bytes(idle))
 }
@@ -159,19 +214,41 @@ fn verbose(session: &Session, usage: &DiskUsage) -> Result<()> {
         .iter()
         .flatten()
         .map(|container| {
-            container::row(&ContainerSummary { size_root_fs: 0, ..container.clone() }, true)
+            container::row(
+                &ContainerSummary {
+                    size_root_fs: 0,
+                    ..container.clone()
+                },
+                true,
+            )
         })
         .collect();
     text += &format::render(&layout, "", false, &rows)?;
     text += "\nLocal Volumes space usage:\n\n";
     let layout = volume::layout("{{.Name}}\t{{.Links}}\t{{.Size}}");
-    let rows: Vec<Row> = usage.volumes.iter().flatten().cloned().map(volume::row).collect();
+    let rows: Vec<Row> = usage
+        .volumes
+        .iter()
+        .flatten()
+        .cloned()
+        .map(volume::row)
+        .collect();
     text += &format::render(&layout, "", false, &rows)?;
     let cache = usage.build_cache.as_deref().unwrap_or_default();
-    let size = cache.iter().map(|record| record["Size"].as_i64().unwrap_or(0)).sum();
+    let size = cache
+        .iter()
+        .map(|record| record["Size"].as_i64().unwrap_or(0))
+        .sum();
     text += &format!("\nBuild cache usage: {}\n\n", bytes(size));
-    let headers =
-        ["CACHE ID", "CACHE TYPE", "SIZE", "CREATED", "LAST USED", "USAGE", "SHARED"];
+    let headers = [
+        "CACHE ID",
+        "CACHE TYPE",
+        "SIZE",
+        "CREATED",
+        "LAST USED",
+        "USAGE",
+        "SHARED",
+    ];
     text += &dhow_terminal::Table::new(headers).to_string();
     session.print(&text)
 }

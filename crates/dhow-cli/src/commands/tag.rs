@@ -25,13 +25,19 @@ pub(crate) const COMMAND: Command = Command {
 async fn run(session: &Session, flags: &Parsed) -> Result<()> {
     let (source, target) = (flags.argument(0), flags.argument(1));
     Reference::parse(source).map_err(|error| {
-        Error::text(format!("Error parsing reference: {source:?} is not a valid repository/tag: {error}"))
+        Error::text(format!(
+            "Error parsing reference: {source:?} is not a valid repository/tag: {error}"
+        ))
     })?;
     let reference = Reference::parse(target).map_err(|error| {
-        Error::text(format!("Error parsing reference: {target:?} is not a valid repository/tag: {error}"))
+        Error::text(format!(
+            "Error parsing reference: {target:?} is not a valid repository/tag: {error}"
+        ))
     })?;
     if reference.digest().is_some() {
-        return Err(Error::text("refusing to create a tag with a digest reference"));
+        return Err(Error::text(
+            "refusing to create a tag with a digest reference",
+        ));
     }
     let reference = reference.with_default_tag();
     let request = Request::post(format!("/images/{}/tag", escape_path(source)))

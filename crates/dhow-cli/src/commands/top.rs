@@ -25,8 +25,11 @@ pub(crate) const COMMAND: Command = Command {
 
 async fn run(session: &Session, flags: &Parsed) -> Result<()> {
     let arguments = flags.arguments[1..].join(" ");
-    let request = Request::get(format!("/containers/{}/top", escape(flags.argument(0))))
-        .query_if(!arguments.is_empty(), "ps_args", arguments);
+    let request = Request::get(format!("/containers/{}/top", escape(flags.argument(0)))).query_if(
+        !arguments.is_empty(),
+        "ps_args",
+        arguments,
+    );
     let top: TopResponse = session.client()?.json(request).await?;
     let mut text = top.titles.join("\t") + "\n";
     for process in top.processes {

@@ -24,7 +24,12 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
     let client = session.client()?;
     session
         .each(&flags.arguments, async |name| {
-            client.done(Request::post(format!("/containers/{}/unpause", escape(name)))).await?;
+            client
+                .done(Request::post(format!(
+                    "/containers/{}/unpause",
+                    escape(name)
+                )))
+                .await?;
             Ok(name.to_owned())
         })
         .await

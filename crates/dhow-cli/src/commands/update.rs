@@ -17,20 +17,54 @@ pub(crate) const COMMAND: Command = Command {
     arguments: Arguments::AtLeast(1),
     completes: Completes::Containers(&[]),
     flags: &[&[
-    Flag::new("blkio-weight", Kind::Uint(16), "uint16", "Block IO (relative weight), between 10 and 1000, or 0 to disable (default 0)"),
-    Flag::int("cpu-period", "Limit CPU CFS (Completely Fair Scheduler) period"),
-    Flag::int("cpu-quota", "Limit CPU CFS (Completely Fair Scheduler) quota"),
-    Flag::int("cpu-rt-period", "Limit the CPU real-time period in microseconds"),
-    Flag::int("cpu-rt-runtime", "Limit the CPU real-time runtime in microseconds"),
-    Flag::int("cpu-shares", "CPU shares (relative weight)").short('c'),
-    Flag::new("cpus", Kind::Text, "decimal", "Number of CPUs").checked(resources::check_cpus),
-    Flag::text("cpuset-cpus", "CPUs in which to allow execution (0-3, 0,1)"),
-    Flag::text("cpuset-mems", "MEMs in which to allow execution (0-3, 0,1)"),
-    Flag::new("memory", Kind::Text, "bytes", "Memory limit").short('m').checked(resources::check_bytes),
-    Flag::new("memory-reservation", Kind::Text, "bytes", "Memory soft limit").checked(resources::check_bytes),
-    Flag::new("memory-swap", Kind::Text, "bytes", "Swap limit equal to memory plus swap: -1 to enable unlimited swap").checked(resources::check_swap),
-    Flag::int("pids-limit", "Tune container pids limit (set -1 for unlimited)"),
-    Flag::text("restart", "Restart policy to apply when a container exits"),
+        Flag::new(
+            "blkio-weight",
+            Kind::Uint(16),
+            "uint16",
+            "Block IO (relative weight), between 10 and 1000, or 0 to disable (default 0)",
+        ),
+        Flag::int(
+            "cpu-period",
+            "Limit CPU CFS (Completely Fair Scheduler) period",
+        ),
+        Flag::int(
+            "cpu-quota",
+            "Limit CPU CFS (Completely Fair Scheduler) quota",
+        ),
+        Flag::int(
+            "cpu-rt-period",
+            "Limit the CPU real-time period in microseconds",
+        ),
+        Flag::int(
+            "cpu-rt-runtime",
+            "Limit the CPU real-time runtime in microseconds",
+        ),
+        Flag::int("cpu-shares", "CPU shares (relative weight)").short('c'),
+        Flag::new("cpus", Kind::Text, "decimal", "Number of CPUs").checked(resources::check_cpus),
+        Flag::text("cpuset-cpus", "CPUs in which to allow execution (0-3, 0,1)"),
+        Flag::text("cpuset-mems", "MEMs in which to allow execution (0-3, 0,1)"),
+        Flag::new("memory", Kind::Text, "bytes", "Memory limit")
+            .short('m')
+            .checked(resources::check_bytes),
+        Flag::new(
+            "memory-reservation",
+            Kind::Text,
+            "bytes",
+            "Memory soft limit",
+        )
+        .checked(resources::check_bytes),
+        Flag::new(
+            "memory-swap",
+            Kind::Text,
+            "bytes",
+            "Swap limit equal to memory plus swap: -1 to enable unlimited swap",
+        )
+        .checked(resources::check_swap),
+        Flag::int(
+            "pids-limit",
+            "Tune container pids limit (set -1 for unlimited)",
+        ),
+        Flag::text("restart", "Restart policy to apply when a container exits"),
     ]],
     ..Command::new(
         "update",
@@ -43,13 +77,18 @@ pub(crate) const COMMAND: Command = Command {
 async fn run(session: &Session, flags: &Parsed) -> Result<()> {
     let client = session.client()?;
     if flags.nothing_changed() {
-        return Err(Error::text("you must provide one or more flags when using this command"));
+        return Err(Error::text(
+            "you must provide one or more flags when using this command",
+        ));
     }
     let request = request(flags)?;
     let (mut failures, mut warnings) = (Vec::new(), Vec::new());
     for name in &flags.arguments {
         let path = format!("/containers/{}/update", escape(name));
-        match client.json::<Value>(Request::post(path).json(&request)?).await {
+        match client
+            .json::<Value>(Request::post(path).json(&request)?)
+            .await
+        {
             Ok(answer) => {
                 session.println(name)?;
                 let given = answer["Warnings"].as_array().cloned().unwrap_or_default();

@@ -127,21 +127,30 @@ fn client_text(client: &Json) -> String {
 
 fn server_text(server: &Json) -> String {
     let platform = server["Platform"]["Name"].as_str().unwrap_or_default();
-    let mut out = format!("\nServer:{}{platform}\n", if platform.is_empty() { "" } else { " " });
+    let mut out = format!(
+        "\nServer:{}{platform}\n",
+        if platform.is_empty() { "" } else { " " }
+    );
     for component in server["Components"].as_array().into_iter().flatten() {
         let text = |key: &str| component[key].as_str().unwrap_or_default();
         let detail = |key: &str| component["Details"][key].as_str().unwrap_or_default();
         if text("Name") != "Engine" {
             out += &format!(" {}:\n", text("Name"));
-            let mut line = |name: &str, value: &str| out += &format!("  {:<17}{value}\n", format!("{name}:"));
+            let mut line =
+                |name: &str, value: &str| out += &format!("  {:<17}{value}\n", format!("{name}:"));
             line("Version", text("Version"));
             line("GitCommit", detail("GitCommit"));
             continue;
         }
         out += " Engine:\n";
-        let mut line = |name: &str, value: &str| out += &format!("  {:<17}{value}\n", format!("{name}:"));
+        let mut line =
+            |name: &str, value: &str| out += &format!("  {:<17}{value}\n", format!("{name}:"));
         line("Version", text("Version"));
-        let api = format!("{} (minimum version {})", detail("ApiVersion"), detail("MinAPIVersion"));
+        let api = format!(
+            "{} (minimum version {})",
+            detail("ApiVersion"),
+            detail("MinAPIVersion")
+        );
         line("API version", &api);
         line("Go version", detail("GoVersion"));
         line("Git commit", detail("GitCommit"));

@@ -26,21 +26,47 @@ const CREATE: Command = Command {
     arguments: Arguments::AtMost(1),
     flags: &[&[
         Flag::text("name", "Specify volume name").hidden(),
-    Flag::text("driver", "Specify volume driver name (default \"local\")").short('d').default("local"),
-    Flag::list("label", "Set metadata for a volume"),
-    Flag::new("opt", Kind::List, "map", "Set driver specific options (default map[])").short('o'),
+        Flag::text("driver", "Specify volume driver name (default \"local\")")
+            .short('d')
+            .default("local"),
+        Flag::list("label", "Set metadata for a volume"),
+        Flag::new(
+            "opt",
+            Kind::List,
+            "map",
+            "Set driver specific options (default map[])",
+        )
+        .short('o'),
     ]],
-    ..Command::new("create", "Create a volume", "[OPTIONS] [VOLUME]", runner!(create))
+    ..Command::new(
+        "create",
+        "Create a volume",
+        "[OPTIONS] [VOLUME]",
+        runner!(create),
+    )
 };
 
 const LS: Command = Command {
     aliases: &["list"],
     also: "volume ls, volume list",
     flags: &[&[
-    Flag::switch("cluster", "Display only cluster volumes, and use cluster volume list formatting"),
-    Flag::new("filter", Kind::List, "filter", "Provide filter values (e.g. \"dangling=true\")").short('f').checked(filters::check),
-    Flag::text("format", "Format output using a custom template:\n'table':            Print output in table format with column headers (default)\n'table TEMPLATE':   Print output in table format using the given Go template\n'json':             Print in JSON format\n'TEMPLATE':         Print output using the given Go template.\nRefer to https://docs.docker.com/go/formatting/ for more information about formatting output with templates"),
-    Flag::switch("quiet", "Only display volume names").short('q'),
+        Flag::switch(
+            "cluster",
+            "Display only cluster volumes, and use cluster volume list formatting",
+        ),
+        Flag::new(
+            "filter",
+            Kind::List,
+            "filter",
+            "Provide filter values (e.g. \"dangling=true\")",
+        )
+        .short('f')
+        .checked(filters::check),
+        Flag::text(
+            "format",
+            "Format output using a custom template:\n'table':            Print output in table format with column headers (default)\n'table TEMPLATE':   Print output in table format using the given Go template\n'json':             Print in JSON format\n'TEMPLATE':         Print output using the given Go template.\nRefer to https://docs.docker.com/go/formatting/ for more information about formatting output with templates",
+        ),
+        Flag::switch("quiet", "Only display volume names").short('q'),
     ]],
     ..Command::new("ls", "List volumes", "[OPTIONS]", runner!(ls))
 };
@@ -51,9 +77,7 @@ const RM: Command = Command {
     long: "Remove one or more volumes. You cannot remove a volume that is in use by a container.",
     arguments: Arguments::AtLeast(1),
     completes: Completes::Volumes,
-    flags: &[&[
-    Flag::switch("force", "Force the removal of one or more volumes").short('f'),
-    ]],
+    flags: &[&[Flag::switch("force", "Force the removal of one or more volumes").short('f')]],
     ..Command::new(
         "rm",
         "Remove one or more volumes",
@@ -66,7 +90,9 @@ async fn create(session: &Session, flags: &Parsed) -> Result<()> {
     let named = flags.text("name");
     let name = match (flags.arguments.first(), named) {
         (Some(_), name) if !name.is_empty() => {
-            return Err(Error::text("conflicting options: cannot specify a volume-name through both --name and as a positional arg"));
+            return Err(Error::text(
+                "conflicting options: cannot specify a volume-name through both --name and as a positional arg",
+            ));
         }
         (Some(argument), _) => argument,
         (None, name) => name,
@@ -121,7 +147,12 @@ async fn ls(session: &Session, flags: &Parsed) -> Result<()> {
     let rows: Vec<Row> = volumes.into_iter().map(row).collect();
     let layout = layout("{{.Driver}}\t{{.Name}}");
     let format = super::format_or(session, flags, "volumesFormat");
-    session.print(&format::render(&layout, &format, flags.switch("quiet"), &rows)?)
+    session.print(&format::render(
+        &layout,
+        &format,
+        flags.switch("quiet"),
+        &rows,
+    )?)
 }
 
 /// One volume.
@@ -156,8 +187,11 @@ async fn rm(session: &Session, flags: &Parsed) -> Result<()> {
     let client = session.client()?;
     session
         .each(&flags.arguments, async |name| {
-            let request = Request::delete(format!("/volumes/{}", escape(name)))
-                .query_if(flags.switch("force"), "force", "1");
+            let request = Request::delete(format!("/volumes/{}", escape(name))).query_if(
+                flags.switch("force"),
+                "force",
+                "1",
+            );
             client.done(request).await?;
             Ok(name.to_owned())
         })

@@ -27,8 +27,9 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
     let client = session.client()?;
     session
         .each(&flags.arguments, async |name| {
-            let answer: WaitResponse =
-                client.json(Request::post(format!("/containers/{}/wait", escape(name)))).await?;
+            let answer: WaitResponse = client
+                .json(Request::post(format!("/containers/{}/wait", escape(name))))
+                .await?;
             Ok(answer.status_code.to_string())
         })
         .await
@@ -58,8 +59,7 @@ impl Waiting {
             Condition::Removed => "removed",
         };
         let path = format!("/containers/{}/wait", escape(container));
-        let request =
-            Request::post(path).query_if(!condition.is_empty(), "condition", condition);
+        let request = Request::post(path).query_if(!condition.is_empty(), "condition", condition);
         client.send(request).await.map(Self)
     }
 
@@ -77,7 +77,10 @@ impl Waiting {
             }
         }
         let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
-        if let Some(message) = answer["Error"]["Message"].as_str().filter(|m| !m.is_empty()) {
+        if let Some(message) = answer["Error"]["Message"]
+            .as_str()
+            .filter(|m| !m.is_empty())
+        {
             session.warn(&format!("Error waiting for container: {message}"));
             return 125;
         }

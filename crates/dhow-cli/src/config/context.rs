@@ -53,7 +53,11 @@ pub(crate) fn target(globals: &Globals, config: &Config) -> Result<Target> {
     if name != "default" {
         let context = find(config, &name)?;
         let tls = context.tls_files();
-        return Ok(Target { host: context.host, tls, default: false });
+        return Ok(Target {
+            host: context.host,
+            tls,
+            default: false,
+        });
     }
     let named = globals
         .host
@@ -82,13 +86,20 @@ pub(crate) fn find(config: &Config, name: &str) -> Result<Context> {
 /// Every context there is, by name, without the default one.
 pub(crate) fn all(config: &Config) -> Vec<Context> {
     let contexts = config.folder.join("contexts");
-    let entries = std::fs::read_dir(contexts.join("meta")).into_iter().flatten().flatten();
+    let entries = std::fs::read_dir(contexts.join("meta"))
+        .into_iter()
+        .flatten()
+        .flatten();
     let mut found: Vec<Context> = entries
         .filter_map(|entry| {
             let bytes = std::fs::read(entry.path().join("meta.json")).ok()?;
             let document: Value = serde_json::from_slice(&bytes).ok()?;
             let text = |pointer: &str| {
-                document.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+                document
+                    .pointer(pointer)
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+                    .to_owned()
             };
             Some(Context {
                 name: text("/Name"),

@@ -47,8 +47,12 @@ pub(crate) fn find(config: &Config, registry: &str) -> Result<AuthConfig> {
 
 /// The program that keeps a registry's credentials, where one does.
 fn helper(config: &Config, registry: &str) -> Option<String> {
-    let own = config.object("credHelpers").and_then(|helpers| helpers.get(registry));
-    let name = own.and_then(Value::as_str).or_else(|| config.text("credsStore"))?;
+    let own = config
+        .object("credHelpers")
+        .and_then(|helpers| helpers.get(registry));
+    let name = own
+        .and_then(Value::as_str)
+        .or_else(|| config.text("credsStore"))?;
     (!name.is_empty()).then(|| format!("docker-credential-{name}"))
 }
 
@@ -62,8 +66,10 @@ fn from_helper(program: &str, registry: &str) -> Result<AuthConfig> {
     };
     let answer: Value = serde_json::from_str(&output).unwrap_or_default();
     let text = |key: &str| answer[key].as_str().unwrap_or_default().to_owned();
-    let mut credentials =
-        AuthConfig { serveraddress: registry.to_owned(), ..AuthConfig::default() };
+    let mut credentials = AuthConfig {
+        serveraddress: registry.to_owned(),
+        ..AuthConfig::default()
+    };
     if text("Username") == "<token>" {
         credentials.identitytoken = text("Secret");
     } else {
@@ -74,12 +80,19 @@ fn from_helper(program: &str, registry: &str) -> Result<AuthConfig> {
 }
 
 fn from_file(config: &Config, registry: &str) -> AuthConfig {
-    let Some(auths) = config.object("auths") else { return AuthConfig::default() };
+    let Some(auths) = config.object("auths") else {
+        return AuthConfig::default();
+    };
     let host = hostname(registry);
-    let entry = auths
-        .get(registry)
-        .or_else(|| auths.iter().find(|(key, _)| hostname(key) == host).map(|(_, entry)| entry));
-    let Some(entry) = entry else { return AuthConfig::default() };
+    let entry = auths.get(registry).or_else(|| {
+        auths
+            .iter()
+            .find(|(key, _)| hostname(key) == host)
+            .map(|(_, entry)| entry)
+    });
+    let Some(entry) = entry else {
+        return AuthConfig::default();
+    };
     let text = |key: &str| entry[key].as_str().unwrap_or_default().to_owned();
     let decoded = STANDARD.decode(text("auth")).unwrap_or_default();
     let decoded = String::from_utf8(decoded).unwrap_or_default();
@@ -96,7 +109,9 @@ fn from_file(config: &Config, registry: &str) -> AuthConfig {
 
 /// `https://host/v1/` and `host` are the same registry.
 fn hostname(registry: &str) -> &str {
-    let bare = registry.strip_prefix("https://").or_else(|| registry.strip_prefix("http://"));
+    let bare = registry
+        .strip_prefix("https://")
+        .or_else(|| registry.strip_prefix("http://"));
     let bare = bare.unwrap_or(registry);
     bare.split('/').next().unwrap_or(bare)
 }
@@ -163,20 +178,25 @@ fn call(program: &str, action: &str, input: &str) -> Result<String> {
         .stdout(Stdio::piped())
         .spawn()
         .map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => {
-                failed(&format!("exec: {program:?}: executable file not found in $PATH, out: ``"))
-            }
+            std::io::ErrorKind::NotFound => failed(&format!(
+                "exec: {program:?}: executable file not found in $PATH, out: ``"
+            )),
             _ => failed(&error.to_string()),
         })?;
     if let Some(mut stdin) = child.stdin.take() {
         // A program that does not read its input says why by its exit code.
         let _ = stdin.write_all(input.as_bytes());
     }
-    let output = child.wait_with_output().map_err(|error| failed(&error.to_string()))?;
+    let output = child
+        .wait_with_output()
+        .map_err(|error| failed(&error.to_string()))?;
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     if output.status.success() {
         Ok(text)
     } else {
-        Err(failed(&format!("exit status {}, out: `{text}`", output.status.code().unwrap_or(-1))))
+        Err(failed(&format!(
+            "exit status {}, out: `{text}`",
+            output.status.code().unwrap_or(-1)
+        )))
     }
 }

@@ -44,15 +44,23 @@ fn defaults_and_negations_hold() {
 #[test]
 fn dashes_end_flags_and_stand_for_standard_input() {
     assert_eq!(read("-- -t --name").arguments, ["-t", "--name"]);
-    let Outcome::Parsed(parsed) = parse(&[FLAGS], true, &words("a -t - b")).unwrap() else { panic!() };
+    let Outcome::Parsed(parsed) = parse(&[FLAGS], true, &words("a -t - b")).unwrap() else {
+        panic!()
+    };
     assert_eq!(parsed.arguments, ["a", "-", "b"]);
     assert!(parsed.switch("tty"));
 }
 
 #[test]
 fn help_is_recognised() {
-    assert!(matches!(parse(&[FLAGS], true, &words("--help")), Ok(Outcome::Help(false))));
-    assert!(matches!(parse(&[FLAGS], true, &words("-h")), Ok(Outcome::Help(true))));
+    assert!(matches!(
+        parse(&[FLAGS], true, &words("--help")),
+        Ok(Outcome::Help(false))
+    ));
+    assert!(matches!(
+        parse(&[FLAGS], true, &words("-h")),
+        Ok(Outcome::Help(true))
+    ));
 }
 
 #[test]
@@ -65,10 +73,23 @@ fn errors_are_pflags() {
         ("--name", "flag needs an argument: --name"),
         ("-te", "flag needs an argument: 'e' in -e"),
         ("--=x", "bad flag syntax: --=x"),
-        ("--last=x", r#"invalid argument "x" for "-n, --last" flag: strconv.ParseInt: parsing "x": invalid syntax"#),
-        ("--tty=x", r#"invalid argument "x" for "-t, --tty" flag: strconv.ParseBool: parsing "x": invalid syntax"#),
-        ("-m 70000", r#"invalid argument "70000" for "-m, --mem" flag: strconv.ParseUint: parsing "70000": value out of range"#),
+        (
+            "--last=x",
+            r#"invalid argument "x" for "-n, --last" flag: strconv.ParseInt: parsing "x": invalid syntax"#,
+        ),
+        (
+            "--tty=x",
+            r#"invalid argument "x" for "-t, --tty" flag: strconv.ParseBool: parsing "x": invalid syntax"#,
+        ),
+        (
+            "-m 70000",
+            r#"invalid argument "70000" for "-m, --mem" flag: strconv.ParseUint: parsing "70000": value out of range"#,
+        ),
     ] {
-        assert_eq!(parse(&[FLAGS], false, &words(line)).unwrap_err(), text, "{line}");
+        assert_eq!(
+            parse(&[FLAGS], false, &words(line)).unwrap_err(),
+            text,
+            "{line}"
+        );
     }
 }

@@ -11,7 +11,9 @@ const TYPE: &str = "*formatter.ContainerContext";
 
 /// How containers are listed.
 pub(crate) fn layout(size: bool) -> Layout {
-    let mut table = "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}".to_owned();
+    let mut table =
+        "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}"
+            .to_owned();
     if size {
         table += "\t{{.Size}}";
     }
@@ -46,14 +48,26 @@ const RAW_WITH_SIZE: &str = "container_id: {{.ID}}\nimage: {{.Image}}\ncommand: 
 pub(crate) fn row(container: &ContainerSummary, truncate: bool) -> Row {
     let created = times::unix(container.created);
     let labels = container.labels.clone().unwrap_or_default();
-    let id = if truncate { short_id(&container.id) } else { &container.id };
+    let id = if truncate {
+        short_id(&container.id)
+    } else {
+        &container.id
+    };
     let command = match truncate {
         true => ellipsis(&container.command, 20),
         false => container.command.clone(),
     };
-    let local = container.mounts.iter().filter(|mount| mount.driver == "local").count();
-    let networks: Vec<&str> =
-        container.network_settings.networks.keys().map(String::as_str).collect();
+    let local = container
+        .mounts
+        .iter()
+        .filter(|mount| mount.driver == "local")
+        .count();
+    let networks: Vec<&str> = container
+        .network_settings
+        .networks
+        .keys()
+        .map(String::as_str)
+        .collect();
     Row::new(
         TYPE,
         vec![
@@ -78,10 +92,16 @@ pub(crate) fn row(container: &ContainerSummary, truncate: bool) -> Row {
 }
 
 fn names(names: &[String], truncate: bool) -> String {
-    let bare = names.iter().map(|name| name.strip_prefix('/').unwrap_or(name));
+    let bare = names
+        .iter()
+        .map(|name| name.strip_prefix('/').unwrap_or(name));
     if truncate {
         // Names with a slash inside are those of links.
-        return bare.clone().find(|name| !name.contains('/')).unwrap_or_default().to_owned();
+        return bare
+            .clone()
+            .find(|name| !name.contains('/'))
+            .unwrap_or_default()
+            .to_owned();
     }
     bare.collect::<Vec<_>>().join(",")
 }
@@ -120,14 +140,25 @@ fn size(container: &ContainerSummary) -> String {
 
 fn mounts(container: &ContainerSummary, truncate: bool) -> String {
     let names = container.mounts.iter().map(|mount| {
-        let name = if mount.name.is_empty() { &mount.source } else { &mount.name };
-        if truncate { ellipsis(name, 15) } else { name.clone() }
+        let name = if mount.name.is_empty() {
+            &mount.source
+        } else {
+            &mount.name
+        };
+        if truncate {
+            ellipsis(name, 15)
+        } else {
+            name.clone()
+        }
     });
     names.collect::<Vec<_>>().join(",")
 }
 
 fn platform(container: &ContainerSummary) -> Value {
-    let platform = container.image_manifest_descriptor.as_ref().and_then(|d| d.platform.as_ref());
+    let platform = container
+        .image_manifest_descriptor
+        .as_ref()
+        .and_then(|d| d.platform.as_ref());
     match platform {
         Some(platform) => serde_json::to_value(platform).unwrap_or_default().into(),
         None => Value::Nil,

@@ -11,33 +11,94 @@ use serde_json::Value as Json;
 
 /// Objects with keys of any name; all others are structs.
 const MAPS: [&str; 19] = [
-    "Labels", "ExposedPorts", "Volumes", "Networks", "Ports", "PortBindings", "Tmpfs", "Sysctls",
-    "StorageOpt", "Annotations", "DriverOpts", "Options", "Containers", "Data", "Status",
-    "AuxiliaryAddresses", "Details", "Attributes", "Runtimes",
+    "Labels",
+    "ExposedPorts",
+    "Volumes",
+    "Networks",
+    "Ports",
+    "PortBindings",
+    "Tmpfs",
+    "Sysctls",
+    "StorageOpt",
+    "Annotations",
+    "DriverOpts",
+    "Options",
+    "Containers",
+    "Data",
+    "Status",
+    "AuxiliaryAddresses",
+    "Details",
+    "Attributes",
+    "Runtimes",
 ];
 
 /// Fields that are pointers: `null` prints `<nil>`.
 const POINTERS: [&str; 14] = [
-    "Health", "Healthcheck", "Init", "OomKillDisable", "MemorySwappiness", "PidsLimit",
-    "StopTimeout", "IPAMConfig", "SizeRw", "SizeRootFs", "UsageData", "ClusterVolume",
-    "Descriptor", "ImageManifestDescriptor",
+    "Health",
+    "Healthcheck",
+    "Init",
+    "OomKillDisable",
+    "MemorySwappiness",
+    "PidsLimit",
+    "StopTimeout",
+    "IPAMConfig",
+    "SizeRw",
+    "SizeRootFs",
+    "UsageData",
+    "ClusterVolume",
+    "Descriptor",
+    "ImageManifestDescriptor",
 ];
 
 /// Fields that JSON leaves out when they are zero, by the struct they are in.
 const OPTIONAL: &[(&str, &[&str], Zero)] = &[
     ("State", &["Health"], Zero::Pointer),
-    ("", &["SizeRw", "SizeRootFs", "Descriptor", "UsageData", "ContainerConfig"], Zero::Pointer),
-    ("", &["Parent", "Comment", "Author", "Variant", "OsVersion", "DockerVersion", "Container"], Zero::Text),
+    (
+        "",
+        &[
+            "SizeRw",
+            "SizeRootFs",
+            "Descriptor",
+            "UsageData",
+            "ContainerConfig",
+        ],
+        Zero::Pointer,
+    ),
+    (
+        "",
+        &[
+            "Parent",
+            "Comment",
+            "Author",
+            "Variant",
+            "OsVersion",
+            "DockerVersion",
+            "Container",
+        ],
+        Zero::Text,
+    ),
     ("", &["Status", "Containers"], Zero::Map),
     ("Config", &["AuxiliaryAddresses"], Zero::Map),
     ("Config", &["Healthcheck", "StopTimeout"], Zero::Pointer),
-    ("Config", &["StopSignal", "MacAddress", "User", "WorkingDir"], Zero::Text),
+    (
+        "Config",
+        &["StopSignal", "MacAddress", "User", "WorkingDir"],
+        Zero::Text,
+    ),
     ("Config", &["ArgsEscaped", "NetworkDisabled"], Zero::Bool),
     ("Config", &["ExposedPorts", "Volumes", "Labels"], Zero::Map),
-    ("Config", &["Shell", "OnBuild", "Env", "Cmd", "Entrypoint"], Zero::List),
+    (
+        "Config",
+        &["Shell", "OnBuild", "Env", "Cmd", "Entrypoint"],
+        Zero::List,
+    ),
     ("HostConfig", &["Init"], Zero::Pointer),
     ("HostConfig", &["Mounts"], Zero::List),
-    ("HostConfig", &["Tmpfs", "Sysctls", "StorageOpt", "Annotations"], Zero::Map),
+    (
+        "HostConfig",
+        &["Tmpfs", "Sysctls", "StorageOpt", "Annotations"],
+        Zero::Map,
+    ),
     ("Mounts", &["Name", "Driver"], Zero::Text),
 ];
 
@@ -80,9 +141,11 @@ impl Record for Document {
             return None;
         }
         let fields = self.json.as_object()?;
-        let found = fields
-            .get_key_value(name)
-            .or_else(|| fields.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)));
+        let found = fields.get_key_value(name).or_else(|| {
+            fields
+                .iter()
+                .find(|(key, _)| key.eq_ignore_ascii_case(name))
+        });
         if let Some((key, json)) = found {
             return Some(typed(&self.name, key, json));
         }
@@ -98,9 +161,14 @@ impl Record for Document {
 
     fn display(&self) -> String {
         let fields = self.json.as_object().into_iter().flatten();
-        let fields: Vec<String> =
-            fields.map(|(key, json)| typed(&self.name, key, json).to_string()).collect();
-        let health = if self.name == "State" && self.field("Health").is_some_and(|h| !h.truth()) { " <nil>" } else { "" };
+        let fields: Vec<String> = fields
+            .map(|(key, json)| typed(&self.name, key, json).to_string())
+            .collect();
+        let health = if self.name == "State" && self.field("Health").is_some_and(|h| !h.truth()) {
+            " <nil>"
+        } else {
+            ""
+        };
         format!("{{{}{health}}}", fields.join(" "))
     }
 }
@@ -111,11 +179,18 @@ fn typed(parent: &str, name: &str, json: &Json) -> Value {
         Json::Null if is_map(parent, name) => Value::Zero("map[]"),
         Json::Null => Value::Zero("[]"),
         Json::Object(fields) if is_map(parent, name) => Value::Map(Rc::new(
-            fields.iter().map(|(key, json)| (key.clone(), typed(name, "", json))).collect(),
+            fields
+                .iter()
+                .map(|(key, json)| (key.clone(), typed(name, "", json)))
+                .collect(),
         )),
         Json::Object(_) => {
             let name = name.to_owned();
-            Value::Record(Rc::new(Document { type_name: "struct", name, json: json.clone() }))
+            Value::Record(Rc::new(Document {
+                type_name: "struct",
+                name,
+                json: json.clone(),
+            }))
         }
         Json::Array(items) => {
             Value::List(items.iter().map(|item| typed(parent, name, item)).collect())
@@ -130,13 +205,29 @@ fn is_map(parent: &str, name: &str) -> bool {
 
 /// The document as the typed struct Docker would have decoded it into.
 pub(crate) fn value(json: &Json, type_name: &'static str) -> Value {
-    Value::Record(Rc::new(Document { type_name, name: String::new(), json: json.clone() }))
+    Value::Record(Rc::new(Document {
+        type_name,
+        name: String::new(),
+        json: json.clone(),
+    }))
 }
 
 /// Keys of an image's `Config`, in the order of Docker's struct, which leaves out what is empty.
 const IMAGE_CONFIG: [&str; 14] = [
-    "User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels",
-    "StopSignal", "ArgsEscaped", "Healthcheck", "OnBuild", "Shell", "Memory",
+    "User",
+    "ExposedPorts",
+    "Env",
+    "Entrypoint",
+    "Cmd",
+    "Volumes",
+    "WorkingDir",
+    "Labels",
+    "StopSignal",
+    "ArgsEscaped",
+    "Healthcheck",
+    "OnBuild",
+    "Shell",
+    "Memory",
 ];
 
 /// An image's document with its `Config` as Docker's struct has it.
@@ -177,7 +268,10 @@ pub(crate) fn format(
     Ok(match template.execute(&typed) {
         // Docker keeps no bare JSON of volumes.
         Err(error) if kind == "volume" => Err(wrong(error)),
-        Err(_) => template.missing_key_is_an_error().execute(&json.into()).map_err(wrong),
+        Err(_) => template
+            .missing_key_is_an_error()
+            .execute(&json.into())
+            .map_err(wrong),
         Ok(text) => Ok(text),
     })
 }
@@ -200,18 +294,48 @@ mod tests {
             ("{{.ID}} {{.State.Health}}", Ok("abc <nil>")),
             ("{{.Id}}", Ok("abc")),
             ("{{if .State.Health}}x{{else}}none{{end}}", Ok("none")),
-            ("{{.Config.Labels}} {{.Config.Env}} {{.Config.Entrypoint}} {{.Config.Volumes}}", Ok("map[a:b] [X=1] [] map[]")),
-            ("{{json .Config.Entrypoint}} {{json .Config.Labels}}", Ok("null {\"a\":\"b\"}")),
-            ("{{.HostConfig.NanoCPUs}} {{.HostConfig.Binds}} {{.HostConfig.Init}}", Ok("5 [] <nil>")),
-            ("{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", Ok("1.2.3.4")),
-            ("{{range $p, $b := .NetworkSettings.Ports}}{{$p}}{{$b}}{{end}}", Ok("80/tcp[]")),
-            ("{{index .Config.Labels \"a\"}}{{index .Config.Labels \"x\"}}", Ok("b")),
-            ("{{.State.Foo}}", Err("template parsing error: template: :1:8: executing \"\" at <.State.Foo>: map has no entry for key \"Foo\"")),
-            ("{{.foo", Err("template parsing error: template: :1: unclosed action")),
+            (
+                "{{.Config.Labels}} {{.Config.Env}} {{.Config.Entrypoint}} {{.Config.Volumes}}",
+                Ok("map[a:b] [X=1] [] map[]"),
+            ),
+            (
+                "{{json .Config.Entrypoint}} {{json .Config.Labels}}",
+                Ok("null {\"a\":\"b\"}"),
+            ),
+            (
+                "{{.HostConfig.NanoCPUs}} {{.HostConfig.Binds}} {{.HostConfig.Init}}",
+                Ok("5 [] <nil>"),
+            ),
+            (
+                "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}",
+                Ok("1.2.3.4"),
+            ),
+            (
+                "{{range $p, $b := .NetworkSettings.Ports}}{{$p}}{{$b}}{{end}}",
+                Ok("80/tcp[]"),
+            ),
+            (
+                "{{index .Config.Labels \"a\"}}{{index .Config.Labels \"x\"}}",
+                Ok("b"),
+            ),
+            (
+                "{{.State.Foo}}",
+                Err(
+                    "template parsing error: template: :1:8: executing \"\" at <.State.Foo>: map has no entry for key \"Foo\"",
+                ),
+            ),
+            (
+                "{{.foo",
+                Err("template parsing error: template: :1: unclosed action"),
+            ),
             ("{{.State}}", Ok("{running true 3 <nil>}")),
         ] {
             let found = format(source, "container", &json).unwrap_or_else(Err);
-            assert_eq!(found, expected.map(str::to_owned).map_err(str::to_owned), "{source}");
+            assert_eq!(
+                found,
+                expected.map(str::to_owned).map_err(str::to_owned),
+                "{source}"
+            );
         }
     }
 }

@@ -27,7 +27,9 @@ pub(crate) fn layout(digests: bool) -> Layout {
             ("SharedSize", "SHARED SIZE"),
             ("UniqueSize", "UNIQUE SIZE"),
         ],
-        table: format!("{{{{.Repository}}}}\t{{{{.Tag}}}}\t{digest}{{{{.ID}}}}\t{created}\t{{{{.Size}}}}"),
+        table: format!(
+            "{{{{.Repository}}}}\t{{{{.Tag}}}}\t{digest}{{{{.ID}}}}\t{created}\t{{{{.Size}}}}"
+        ),
         quiet: "{{.ID}}",
         raw: Some(
             "repository: {{.Repository}}\ntag: {{.Tag}}\nimage_id: {{.ID}}\ncreated_at: {{.CreatedAt}}\nvirtual_size: {{.Size}}\n",
@@ -48,15 +50,27 @@ pub(crate) struct Name {
 pub(crate) fn names(image: &ImageSummary, digests: bool) -> Vec<Name> {
     let named = |text: &String| Reference::parse(text).ok();
     let is_real = |text: &&String| !text.contains("<none>");
-    let tags: Vec<Reference> = image.repo_tags.iter().filter(is_real).filter_map(named).collect();
-    let mut known: Vec<Reference> =
-        image.repo_digests.iter().filter(is_real).filter_map(named).collect();
+    let tags: Vec<Reference> = image
+        .repo_tags
+        .iter()
+        .filter(is_real)
+        .filter_map(named)
+        .collect();
+    let mut known: Vec<Reference> = image
+        .repo_digests
+        .iter()
+        .filter(is_real)
+        .filter_map(named)
+        .collect();
     let digest_of = |reference: &Reference| reference.digest().map(ToString::to_string);
     let mut lines = Vec::new();
     let mut used = Vec::new();
     for tag in &tags {
-        let same: Vec<String> =
-            known.iter().filter(|d| d.name() == tag.name()).filter_map(digest_of).collect();
+        let same: Vec<String> = known
+            .iter()
+            .filter(|d| d.name() == tag.name())
+            .filter_map(digest_of)
+            .collect();
         used.push(tag.name());
         let line = |digest: String| Name {
             repository: tag.familiar_name(),
@@ -78,7 +92,11 @@ pub(crate) fn names(image: &ImageSummary, digests: bool) -> Vec<Name> {
         });
     }
     if lines.is_empty() {
-        lines.push(Name { repository: NONE.into(), tag: NONE.into(), digest: NONE.into() });
+        lines.push(Name {
+            repository: NONE.into(),
+            tag: NONE.into(),
+            digest: NONE.into(),
+        });
     }
     lines
 }
@@ -88,14 +106,28 @@ pub(crate) fn row(image: &ImageSummary, name: &Name, truncate: bool) -> Row {
     let created = times::unix(image.created);
     // Images without a date have the one Go begins with.
     let known = image.created != -62_135_596_800;
-    let id = if truncate { short_id(&image.id) } else { &image.id };
+    let id = if truncate {
+        short_id(&image.id)
+    } else {
+        &image.id
+    };
     let containers = match image.containers {
         -1 => "N/A".to_owned(),
         count => count.to_string(),
     };
     #[allow(clippy::cast_precision_loss, reason = "four digits are shown")]
-    let bytes = |size: i64| if size < 0 { "N/A".to_owned() } else { human_size(size as f64) };
-    let unique = if image.shared_size < 0 { -1 } else { image.size - image.shared_size };
+    let bytes = |size: i64| {
+        if size < 0 {
+            "N/A".to_owned()
+        } else {
+            human_size(size as f64)
+        }
+    };
+    let unique = if image.shared_size < 0 {
+        -1
+    } else {
+        image.size - image.shared_size
+    };
     #[allow(clippy::cast_precision_loss, reason = "three digits are shown")]
     let size = human_size_with(image.size as f64, 3);
     Row::new(
@@ -105,7 +137,15 @@ pub(crate) fn row(image: &ImageSummary, name: &Name, truncate: bool) -> Row {
             ("Repository", name.repository.as_str().into()),
             ("Tag", name.tag.as_str().into()),
             ("Digest", name.digest.as_str().into()),
-            ("CreatedSince", if known { times::ago(created) } else { String::new() }.into()),
+            (
+                "CreatedSince",
+                if known {
+                    times::ago(created)
+                } else {
+                    String::new()
+                }
+                .into(),
+            ),
             ("CreatedAt", times::go(created).into()),
             ("Size", size.into()),
             ("Containers", containers.into()),

@@ -8,7 +8,12 @@ use dhow_api::container::Port;
 pub(crate) fn text(ports: &[Port]) -> String {
     let mut ports: Vec<&Port> = ports.iter().collect();
     ports.sort_by_key(|port| {
-        (port.private_port, address(port).to_owned(), port.public_port, port.kind.clone())
+        (
+            port.private_port,
+            address(port).to_owned(),
+            port.public_port,
+            port.kind.clone(),
+        )
     });
     let mut groups: Vec<Group> = Vec::new();
     let (mut done, mut mapped) = (Vec::new(), Vec::new());
@@ -99,7 +104,10 @@ mod tests {
     fn ranges_are_joined_and_mappings_kept() {
         for (ports, expected) in [
             (vec![port("", 80, 0)], "80/tcp"),
-            (vec![port("", 81, 0), port("", 80, 0), port("", 90, 0)], "80-81/tcp, 90/tcp"),
+            (
+                vec![port("", 81, 0), port("", 80, 0), port("", 90, 0)],
+                "80-81/tcp, 90/tcp",
+            ),
             (
                 vec![port("0.0.0.0", 80, 8080), port("::", 80, 8080)],
                 "0.0.0.0:8080->80/tcp, [::]:8080->80/tcp",

@@ -15,7 +15,10 @@ pub(crate) fn ago(moment: Timestamp) -> String {
 
 /// Go's `Time.String` in this machine's zone: `2026-01-02 03:04:05.5 +0000 UTC`.
 pub(crate) fn go(moment: Timestamp) -> String {
-    moment.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S%.f %z %Z").to_string()
+    moment
+        .to_zoned(TimeZone::system())
+        .strftime("%Y-%m-%d %H:%M:%S%.f %z %Z")
+        .to_string()
 }
 
 /// RFC 3339 with nine digits, in this machine's zone.
@@ -24,7 +27,11 @@ pub(crate) fn fixed(seconds: i64, nanoseconds: i32) -> String {
     let zoned = moment.to_zoned(TimeZone::system());
     let text = zoned.strftime("%Y-%m-%dT%H:%M:%S.%9f").to_string();
     let zone = zoned.strftime("%:z").to_string();
-    if zone == "+00:00" { text + "Z" } else { text + &zone }
+    if zone == "+00:00" {
+        text + "Z"
+    } else {
+        text + &zone
+    }
 }
 
 /// A moment in Unix seconds.

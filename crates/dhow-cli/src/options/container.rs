@@ -41,7 +41,9 @@ pub(crate) fn request(flags: &Parsed) -> Result<CreateRequest, String> {
     Ok(CreateRequest {
         config,
         host_config: Some(host),
-        networking_config: Some(NetworkingConfig { endpoints_config: Some(endpoints) }),
+        networking_config: Some(NetworkingConfig {
+            endpoints_config: Some(endpoints),
+        }),
     })
 }
 
@@ -50,7 +52,11 @@ fn some(values: Vec<String>) -> Option<Vec<String>> {
 }
 
 fn config(flags: &Parsed) -> Result<Config, String> {
-    let attach: Vec<String> = flags.list("attach").iter().map(|s| s.to_lowercase()).collect();
+    let attach: Vec<String> = flags
+        .list("attach")
+        .iter()
+        .map(|s| s.to_lowercase())
+        .collect();
     let attached = |stream: &str| attach.iter().any(|name| name == stream);
     let entrypoint = match flags.text("entrypoint") {
         "" if flags.changed("entrypoint") => Some(Words(vec![String::new()])),
@@ -69,7 +75,10 @@ fn config(flags: &Parsed) -> Result<Config, String> {
         attach_stderr: attached("stderr") || attach.is_empty(),
         tty: flags.switch("tty"),
         open_stdin: flags.switch("interactive"),
-        env: some(environment::environment(&flags.list("env-file"), &flags.list("env"))?),
+        env: some(environment::environment(
+            &flags.list("env-file"),
+            &flags.list("env"),
+        )?),
         cmd: (!command.is_empty()).then_some(Words(command)),
         healthcheck: health::healthcheck(flags)?,
         image: flags.argument(0).to_owned(),
@@ -77,7 +86,9 @@ fn config(flags: &Parsed) -> Result<Config, String> {
         entrypoint,
         labels: Some(pairs(&labels)),
         stop_signal: text("stop-signal"),
-        stop_timeout: flags.changed("stop-timeout").then(|| flags.int("stop-timeout")),
+        stop_timeout: flags
+            .changed("stop-timeout")
+            .then(|| flags.int("stop-timeout")),
         ..Config::default()
     })
 }
@@ -90,7 +101,10 @@ fn host(flags: &Parsed) -> Result<HostConfig, String> {
     let security = security::security(&flags.list("security-opt"))?;
     let unconfined = || security.unconfined_paths.then(Vec::new);
     let hosts = flags.list("add-host");
-    let hosts = hosts.iter().map(|h| resources::extra_host(h)).collect::<Result<_, _>>()?;
+    let hosts = hosts
+        .iter()
+        .map(|h| resources::extra_host(h))
+        .collect::<Result<_, _>>()?;
     Ok(HostConfig {
         container_id_file: text("cidfile"),
         log_config: log(flags)?,
@@ -126,7 +140,11 @@ fn host(flags: &Parsed) -> Result<HostConfig, String> {
         runtime: text("runtime"),
         isolation: text("isolation"),
         mounts: Some(
-            flags.list("mount").iter().map(|m| mount::parse(m)).collect::<Result<_, _>>()?,
+            flags
+                .list("mount")
+                .iter()
+                .map(|m| mount::parse(m))
+                .collect::<Result<_, _>>()?,
         ),
         init: flags.changed("init").then(|| flags.switch("init")),
         ..limits(flags)?
@@ -142,12 +160,22 @@ fn limits(flags: &Parsed) -> Result<HostConfig, String> {
         mapped.extend(devices::device(&device)?);
     }
     let all = |name: &str, read: fn(&str) -> Result<_, String>| {
-        flags.list(name).iter().map(|value| read(value)).collect::<Result<Vec<_>, _>>()
+        flags
+            .list(name)
+            .iter()
+            .map(|value| read(value))
+            .collect::<Result<Vec<_>, _>>()
     };
     let weights = flags.list("blkio-weight-device");
-    let weights = weights.iter().map(|w| devices::weight(w)).collect::<Result<_, _>>()?;
+    let weights = weights
+        .iter()
+        .map(|w| devices::weight(w))
+        .collect::<Result<_, _>>()?;
     let gpus = flags.list("gpus");
-    let gpus = gpus.iter().map(|g| devices::gpus(g)).collect::<Result<Vec<_>, _>>()?;
+    let gpus = gpus
+        .iter()
+        .map(|g| devices::gpus(g))
+        .collect::<Result<Vec<_>, _>>()?;
     let number = |name: &str| flags.text(name).parse().unwrap_or(0);
     Ok(HostConfig {
         cpu_shares: flags.int("cpu-shares"),
@@ -199,7 +227,10 @@ fn log(flags: &Parsed) -> Result<LogConfig, String> {
     if driver == "none" && !options.is_empty() {
         return Err(format!("invalid logging opts for driver {driver}"));
     }
-    Ok(LogConfig { kind: driver.to_owned(), config: pairs(&options) })
+    Ok(LogConfig {
+        kind: driver.to_owned(),
+        config: pairs(&options),
+    })
 }
 
 fn storage(values: &[String]) -> Result<Map<String>, String> {

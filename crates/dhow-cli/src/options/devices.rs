@@ -48,24 +48,33 @@ pub(crate) fn device(value: &str) -> Result<Vec<DeviceMapping>, String> {
 
 fn is_mode(mode: &str) -> bool {
     let once = |letter| mode.matches(letter).count() <= 1;
-    !mode.is_empty() && mode.chars().all(|c| "rwm".contains(c)) && once('r') && once('w') && once('m')
+    !mode.is_empty()
+        && mode.chars().all(|c| "rwm".contains(c))
+        && once('r')
+        && once('w')
+        && once('m')
 }
 
 /// Checks one value of `--device-cgroup-rule`: `type major:minor mode`.
 pub(crate) fn check_rule(value: &str) -> Result<(), String> {
-    let number = |text: &str| {
-        text == "*" || (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()))
-    };
+    let number =
+        |text: &str| text == "*" || (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()));
     let parts: Vec<&str> = value.split(' ').collect();
     let sound = match parts.as_slice() {
         ["a" | "b" | "c", device, mode] => {
-            device.split_once(':').is_some_and(|(major, minor)| number(major) && number(minor))
+            device
+                .split_once(':')
+                .is_some_and(|(major, minor)| number(major) && number(minor))
                 && (1..=3).contains(&mode.len())
                 && mode.chars().all(|c| "rwm".contains(c))
         }
         _ => false,
     };
-    if sound { Ok(()) } else { Err(format!("invalid device cgroup format '{value}'")) }
+    if sound {
+        Ok(())
+    } else {
+        Err(format!("invalid device cgroup format '{value}'"))
+    }
 }
 
 fn path_and_value(value: &str) -> Result<(&str, &str), String> {
@@ -87,7 +96,10 @@ pub(crate) fn weight(value: &str) -> Result<BlkioWeight, String> {
     if weight > 0 && !(10..=1000).contains(&weight) {
         return Err(invalid());
     }
-    Ok(BlkioWeight { path: path.to_owned(), weight })
+    Ok(BlkioWeight {
+        path: path.to_owned(),
+        weight,
+    })
 }
 
 /// Checks one value of `--blkio-weight-device`.
@@ -98,13 +110,18 @@ pub(crate) fn check_weight(value: &str) -> Result<(), String> {
 /// Reads one value of `--device-read-bps` or `--device-write-bps`.
 pub(crate) fn bytes_rate(value: &str) -> Result<BlkioDevice, String> {
     let (path, number) = path_and_value(value)?;
-    let rate = parse_bytes(number).ok().and_then(|rate| u64::try_from(rate).ok());
+    let rate = parse_bytes(number)
+        .ok()
+        .and_then(|rate| u64::try_from(rate).ok());
     let rate = rate.ok_or_else(|| {
         format!(
             "invalid rate for device: {value}. The correct format is <device-path>:<number>[<unit>]. Number must be a positive integer. Unit is optional and can be kb, mb, or gb"
         )
     })?;
-    Ok(BlkioDevice { path: path.to_owned(), rate })
+    Ok(BlkioDevice {
+        path: path.to_owned(),
+        rate,
+    })
 }
 
 /// Checks one rate in bytes.
@@ -120,7 +137,10 @@ pub(crate) fn operations_rate(value: &str) -> Result<BlkioDevice, String> {
             "invalid rate for device: {value}. The correct format is <device-path>:<number>. Number must be a positive integer"
         )
     })?;
-    Ok(BlkioDevice { path: path.to_owned(), rate })
+    Ok(BlkioDevice {
+        path: path.to_owned(),
+        rate,
+    })
 }
 
 /// Checks one rate in operations.
@@ -135,18 +155,26 @@ pub(crate) fn check_gpus(value: &str) -> Result<(), String> {
 
 /// Reads one value of `--gpus`: `all`, a number, or `device=…,driver=…,capabilities=…`.
 pub(crate) fn gpus(value: &str) -> Result<DeviceRequest, String> {
-    let mut request = DeviceRequest { count: 1, options: Some(dhow_api::Map::new()), ..DeviceRequest::default() };
+    let mut request = DeviceRequest {
+        count: 1,
+        options: Some(dhow_api::Map::new()),
+        ..DeviceRequest::default()
+    };
     let count = |text: &str| match text {
         "all" => Ok(-1),
         number => number.parse::<i64>().map_err(|_| {
-            format!("invalid count ({text}): value must be either \"all\" or an integer: invalid syntax")
+            format!(
+                "invalid count ({text}): value must be either \"all\" or an integer: invalid syntax"
+            )
         }),
     };
     let mut seen = Vec::new();
     for field in csv(value)? {
         let (key, value) = field.split_once('=').unwrap_or((&field, ""));
         if seen.contains(&key.to_owned()) {
-            return Err(format!("gpu request key '{key}' can be specified only once"));
+            return Err(format!(
+                "gpu request key '{key}' can be specified only once"
+            ));
         }
         seen.push(key.to_owned());
         let list = || value.split(',').map(str::to_owned).collect::<Vec<_>>();
@@ -170,6 +198,8 @@ pub(crate) fn gpus(value: &str) -> Result<DeviceRequest, String> {
             _ => return Err(format!("unexpected key '{key}' in '{field}'")),
         }
     }
-    request.capabilities.get_or_insert_with(|| vec![vec!["gpu".to_owned()]]);
+    request
+        .capabilities
+        .get_or_insert_with(|| vec![vec!["gpu".to_owned()]]);
     Ok(request)
 }

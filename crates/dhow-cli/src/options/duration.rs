@@ -27,10 +27,14 @@ pub(crate) fn parse(text: &str) -> Result<i64, String> {
     }
     let mut total = 0.0;
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(rest.len());
+        let digits = rest
+            .find(|c: char| !(c.is_ascii_digit() || c == '.'))
+            .unwrap_or(rest.len());
         let number: f64 = rest[..digits].parse().map_err(|_| invalid())?;
         rest = &rest[digits..];
-        let letters = rest.find(|c: char| c == '.' || c.is_ascii_digit()).unwrap_or(rest.len());
+        let letters = rest
+            .find(|c: char| c == '.' || c.is_ascii_digit())
+            .unwrap_or(rest.len());
         if letters == 0 {
             return Err(format!("time: missing unit in duration {text:?}"));
         }
@@ -41,8 +45,15 @@ pub(crate) fn parse(text: &str) -> Result<i64, String> {
         total += number * nanoseconds;
         rest = &rest[letters..];
     }
-    #[allow(clippy::cast_possible_truncation, reason = "checked against the range just before")]
-    if total < 9.22e18 { Ok((sign * total) as i64) } else { Err(invalid()) }
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "checked against the range just before"
+    )]
+    if total < 9.22e18 {
+        Ok((sign * total) as i64)
+    } else {
+        Err(invalid())
+    }
 }
 
 #[cfg(test)]
@@ -60,8 +71,14 @@ mod tests {
         ] {
             assert_eq!(parse(text), Ok(nanoseconds), "{text}");
         }
-        assert_eq!(parse("5"), Err("time: missing unit in duration \"5\"".to_owned()));
-        assert_eq!(parse("5x"), Err("time: unknown unit \"x\" in duration \"5x\"".to_owned()));
+        assert_eq!(
+            parse("5"),
+            Err("time: missing unit in duration \"5\"".to_owned())
+        );
+        assert_eq!(
+            parse("5x"),
+            Err("time: unknown unit \"x\" in duration \"5x\"".to_owned())
+        );
         assert_eq!(parse(""), Err("time: invalid duration \"\"".to_owned()));
         assert_eq!(parse("x"), Err("time: invalid duration \"x\"".to_owned()));
     }

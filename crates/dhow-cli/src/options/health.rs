@@ -4,8 +4,12 @@ use dhow_api::container::Healthcheck;
 
 use crate::flags::Parsed;
 
-const DURATIONS: [&str; 4] =
-    ["health-interval", "health-timeout", "health-start-period", "health-start-interval"];
+const DURATIONS: [&str; 4] = [
+    "health-interval",
+    "health-timeout",
+    "health-start-period",
+    "health-start-interval",
+];
 
 /// The health check the flags describe, where they do.
 pub(crate) fn healthcheck(flags: &Parsed) -> Result<Option<Healthcheck>, String> {
@@ -19,7 +23,10 @@ pub(crate) fn healthcheck(flags: &Parsed) -> Result<Option<Healthcheck>, String>
             return Err("--no-healthcheck conflicts with --health-* options".to_owned());
         }
         let test = Some(vec!["NONE".to_owned()]);
-        return Ok(Some(Healthcheck { test, ..Healthcheck::default() }));
+        return Ok(Some(Healthcheck {
+            test,
+            ..Healthcheck::default()
+        }));
     }
     if !set {
         return Ok(None);

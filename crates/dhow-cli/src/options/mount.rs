@@ -13,7 +13,10 @@ pub(crate) fn check(value: &str) -> Result<(), String> {
 
 /// Reads one value of `--mount`.
 pub(crate) fn parse(value: &str) -> Result<Mount, String> {
-    let mut mount = Mount { kind: "volume".to_owned(), ..Mount::default() };
+    let mut mount = Mount {
+        kind: "volume".to_owned(),
+        ..Mount::default()
+    };
     for field in csv(value)? {
         match field.split_once('=') {
             None => switch(&mut mount, &field)?,
@@ -34,7 +37,10 @@ pub(crate) fn parse(value: &str) -> Result<Mount, String> {
     ];
     for (kind, present) in mixed {
         if present && mount.kind != kind {
-            return Err(format!("cannot mix '{kind}-*' options with mount type '{}'", mount.kind));
+            return Err(format!(
+                "cannot mix '{kind}-*' options with mount type '{}'",
+                mount.kind
+            ));
         }
     }
     check_recursion(&mount)?;
@@ -42,9 +48,13 @@ pub(crate) fn parse(value: &str) -> Result<Mount, String> {
 }
 
 fn check_recursion(mount: &Mount) -> Result<(), String> {
-    let Some(bind) = &mount.bind_options else { return Ok(()) };
+    let Some(bind) = &mount.bind_options else {
+        return Ok(());
+    };
     let requires = |option: &str, other: &str| {
-        Err(format!("option 'bind-recursive={option}' requires '{other}' to be specified in conjunction"))
+        Err(format!(
+            "option 'bind-recursive={option}' requires '{other}' to be specified in conjunction"
+        ))
     };
     if bind.read_only_non_recursive && !mount.read_only {
         return requires("writable", "readonly");
@@ -108,7 +118,9 @@ fn set(mount: &mut Mount, key: &str, value: &str, field: &str) -> Result<(), Str
         "volume-driver" => value.clone_into(&mut driver(mount).name),
         "volume-opt" => add(driver(mount).options.get_or_insert_default(), value),
         "image-subpath" => {
-            mount.image_options = Some(ImageOptions { subpath: value.to_owned() });
+            mount.image_options = Some(ImageOptions {
+                subpath: value.to_owned(),
+            });
         }
         "tmpfs-size" => tmpfs(mount).size_bytes = parse_bytes(value).map_err(|_| invalid())?,
         "tmpfs-mode" => {
@@ -151,7 +163,9 @@ fn absolute(path: &str) -> String {
 
 /// The present folder and `path`, without `.` and `..`, as Go's `filepath.Abs`.
 fn clean(path: &str) -> String {
-    let Ok(mut folder) = std::env::current_dir() else { return path.to_owned() };
+    let Ok(mut folder) = std::env::current_dir() else {
+        return path.to_owned();
+    };
     for part in path.split('/') {
         match part {
             "" | "." => {}
@@ -180,7 +194,9 @@ fn sections(value: &str) -> Result<Vec<String>, String> {
         }
     }
     if value.len() > 2 && sections.iter().any(String::is_empty) {
-        return Err(format!("invalid spec: {value}: empty section between colons"));
+        return Err(format!(
+            "invalid spec: {value}: empty section between colons"
+        ));
     }
     if sections.len() > 3 {
         return Err(format!("invalid spec: {value}: too many colons"));

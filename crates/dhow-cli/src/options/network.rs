@@ -39,7 +39,10 @@ pub(crate) fn parse(value: &str) -> Result<Attachment, String> {
             "ip6" => addresses(settings).ipv6_address = value,
             "mac-address" => settings.mac_address = mac(&value)?,
             "link-local-ip" => {
-                addresses(settings).link_local_ips.get_or_insert_default().push(value);
+                addresses(settings)
+                    .link_local_ips
+                    .get_or_insert_default()
+                    .push(value);
             }
             "driver-opt" => {
                 let (key, value) = value
@@ -80,10 +83,14 @@ pub(crate) fn mac(value: &str) -> Result<String, String> {
     let separator = if value.contains('-') { '-' } else { ':' };
     let parts: Vec<&str> = value.split(separator).collect();
     let colons = matches!(parts.len(), 6 | 8 | 20)
-        && parts.iter().all(|part| part.len() == 2 && part.bytes().all(|b| b.is_ascii_hexdigit()));
+        && parts
+            .iter()
+            .all(|part| part.len() == 2 && part.bytes().all(|b| b.is_ascii_hexdigit()));
     let parts: Vec<&str> = value.split('.').collect();
     let dots = matches!(parts.len(), 3 | 4 | 10)
-        && parts.iter().all(|part| part.len() == 4 && part.bytes().all(|b| b.is_ascii_hexdigit()));
+        && parts
+            .iter()
+            .all(|part| part.len() == 4 && part.bytes().all(|b| b.is_ascii_hexdigit()));
     if colons || dots {
         Ok(value.to_owned())
     } else {
@@ -97,13 +104,17 @@ pub(crate) fn is_user_defined(mode: &str) -> bool {
 }
 
 /// The network mode and the endpoints of a container.
-pub(crate) fn endpoints(
-    flags: &Parsed,
-) -> Result<(String, Map<Option<EndpointSettings>>), String> {
-    let mut attachments =
-        flags.list("network").iter().map(|value| parse(value)).collect::<Result<Vec<_>, _>>()?;
+pub(crate) fn endpoints(flags: &Parsed) -> Result<(String, Map<Option<EndpointSettings>>), String> {
+    let mut attachments = flags
+        .list("network")
+        .iter()
+        .map(|value| parse(value))
+        .collect::<Result<Vec<_>, _>>()?;
     if attachments.is_empty() {
-        attachments.push(Attachment { target: "default".to_owned(), ..Attachment::default() });
+        attachments.push(Attachment {
+            target: "default".to_owned(),
+            ..Attachment::default()
+        });
     }
     let mode = attachments[0].target.clone();
     let alone = flags.changed("network") && attachments.len() == 1;
@@ -135,8 +146,16 @@ fn validate(attachment: &Attachment, user_defined: bool) -> Result<(), String> {
     if attachment.target.trim().is_empty() {
         return Err("no name set for network".to_owned());
     }
-    if !user_defined && attachment.settings.aliases.as_ref().is_some_and(|list| !list.is_empty()) {
-        return Err("network-scoped aliases are only supported for user-defined networks".to_owned());
+    if !user_defined
+        && attachment
+            .settings
+            .aliases
+            .as_ref()
+            .is_some_and(|list| !list.is_empty())
+    {
+        return Err(
+            "network-scoped aliases are only supported for user-defined networks".to_owned(),
+        );
     }
     Ok(())
 }
@@ -145,7 +164,9 @@ fn validate(attachment: &Attachment, user_defined: bool) -> Result<(), String> {
 fn apply_flags(first: &mut Attachment, flags: &Parsed) -> Result<(), String> {
     let settings = &mut first.settings;
     let conflict = |flag: &str, other: &str| {
-        Err(format!("conflicting options: cannot specify both --{flag} and per-network {other}"))
+        Err(format!(
+            "conflicting options: cannot specify both --{flag} and per-network {other}"
+        ))
     };
     let aliases = flags.list("network-alias");
     if !aliases.is_empty() {

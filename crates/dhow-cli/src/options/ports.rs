@@ -72,12 +72,13 @@ fn publish_one(value: &str, (exposed, bindings): &mut Ports) -> Result<(), Strin
         "" => None,
         host => Some(range(host).map_err(|_| format!("invalid hostPort: {host}"))?),
     };
-    if let Some((host_first, host_last)) = host_range {
-        if last - first != host_last - host_first && last != first {
-            return Err(format!(
-                "invalid ranges specified for container and host Ports: {container} and {host}"
-            ));
-        }
+    if let Some((host_first, host_last)) = host_range
+        && last - first != host_last - host_first
+        && last != first
+    {
+        return Err(format!(
+            "invalid ranges specified for container and host Ports: {container} and {host}"
+        ));
     }
     for port in first..=last {
         let key = format!("{port}/{protocol}");
@@ -88,8 +89,15 @@ fn publish_one(value: &str, (exposed, bindings): &mut Ports) -> Result<(), Strin
             Some((from, _)) => (from + (port - first)).to_string(),
         };
         exposed.insert(key.clone(), Empty);
-        let binding = PortBinding { host_ip: ip.clone(), host_port };
-        bindings.entry(key).or_default().get_or_insert_default().push(binding);
+        let binding = PortBinding {
+            host_ip: ip.clone(),
+            host_port,
+        };
+        bindings
+            .entry(key)
+            .or_default()
+            .get_or_insert_default()
+            .push(binding);
     }
     Ok(())
 }
@@ -120,13 +128,15 @@ fn address(ip: &str) -> Result<String, String> {
         return Ok(String::new());
     }
     let bare = match ip.strip_prefix('[') {
-        Some(rest) => rest
-            .strip_suffix(']')
-            .ok_or_else(|| format!("invalid IP address {ip}: address {ip}:: missing ']' in address"))?,
+        Some(rest) => rest.strip_suffix(']').ok_or_else(|| {
+            format!("invalid IP address {ip}: address {ip}:: missing ']' in address")
+        })?,
         None => ip,
     };
     let plain = bare.split('%').next().unwrap_or(bare);
-    plain.parse::<IpAddr>().map_err(|_| format!("invalid IP address: {bare}"))?;
+    plain
+        .parse::<IpAddr>()
+        .map_err(|_| format!("invalid IP address: {bare}"))?;
     Ok(bare.to_owned())
 }
 
@@ -136,8 +146,11 @@ fn range(text: &str) -> Result<(u16, u16), String> {
     }
     let number = |text: &str| {
         text.parse::<u16>().map_err(|_| {
-            let reason =
-                if text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() { "value out of range" } else { "invalid syntax" };
+            let reason = if text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() {
+                "value out of range"
+            } else {
+                "invalid syntax"
+            };
             format!("strconv.ParseUint: parsing {text:?}: {reason}")
         })
     };

@@ -6,8 +6,21 @@ use dhow_api::container::{RestartPolicy, Ulimit};
 use dhow_terminal::units::parse_bytes;
 
 const ULIMITS: [&str; 15] = [
-    "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc",
-    "rss", "rtprio", "rttime", "sigpending", "stack",
+    "core",
+    "cpu",
+    "data",
+    "fsize",
+    "locks",
+    "memlock",
+    "msgqueue",
+    "nice",
+    "nofile",
+    "nproc",
+    "rss",
+    "rtprio",
+    "rttime",
+    "sigpending",
+    "stack",
 ];
 
 /// Checks a size.
@@ -22,7 +35,11 @@ pub(crate) fn bytes(value: &str) -> i64 {
 
 /// Checks `--memory-swap`.
 pub(crate) fn check_swap(value: &str) -> Result<(), String> {
-    if value == "-1" { Ok(()) } else { check_bytes(value) }
+    if value == "-1" {
+        Ok(())
+    } else {
+        check_bytes(value)
+    }
 }
 
 /// A size, or -1 for no limit.
@@ -54,7 +71,9 @@ pub(crate) fn cpus(value: &str) -> Result<i64, String> {
     if fraction.len() > 9 {
         return Err("value is too precise".to_owned());
     }
-    let number: i64 = format!("0{whole}{fraction:0<9}").parse().map_err(|_| invalid())?;
+    let number: i64 = format!("0{whole}{fraction:0<9}")
+        .parse()
+        .map_err(|_| invalid())?;
     Ok(if negative { -number } else { number })
 }
 
@@ -65,13 +84,15 @@ pub(crate) fn check_ulimit(value: &str) -> Result<(), String> {
 
 /// Reads `name=soft[:hard]`.
 pub(crate) fn ulimit(value: &str) -> Result<Ulimit, String> {
-    let (name, limits) =
-        value.split_once('=').ok_or_else(|| format!("invalid ulimit argument: {value}"))?;
+    let (name, limits) = value
+        .split_once('=')
+        .ok_or_else(|| format!("invalid ulimit argument: {value}"))?;
     if !ULIMITS.contains(&name) {
         return Err(format!("invalid ulimit type: {name}"));
     }
     let number = |text: &str| {
-        text.parse::<i64>().map_err(|_| format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))
+        text.parse::<i64>()
+            .map_err(|_| format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))
     };
     let parts: Vec<&str> = limits.split(':').collect();
     let (soft, hard) = match parts.as_slice() {
@@ -88,7 +109,11 @@ pub(crate) fn ulimit(value: &str) -> Result<Ulimit, String> {
             "ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}"
         ));
     }
-    Ok(Ulimit { name: name.to_owned(), hard, soft })
+    Ok(Ulimit {
+        name: name.to_owned(),
+        hard,
+        soft,
+    })
 }
 
 /// Checks `--sysctl`: only those of namespaces.
@@ -106,7 +131,11 @@ pub(crate) fn check_sysctl(value: &str) -> Result<(), String> {
     let allowed = value.split_once('=').is_some_and(|(name, _)| {
         NAMES.contains(&name) || name.starts_with("net.") || name.starts_with("fs.mqueue.")
     });
-    if allowed { Ok(()) } else { Err(format!("sysctl '{value}' is not allowed")) }
+    if allowed {
+        Ok(())
+    } else {
+        Err(format!("sysctl '{value}' is not allowed"))
+    }
 }
 
 /// Reads `--restart`.
@@ -123,7 +152,10 @@ pub(crate) fn restart(value: &str) -> Result<RestartPolicy, String> {
             "invalid restart policy format: maximum retry count must be an integer".to_owned()
         })
     })?;
-    Ok(RestartPolicy { name: name.to_owned(), maximum_retry_count })
+    Ok(RestartPolicy {
+        name: name.to_owned(),
+        maximum_retry_count,
+    })
 }
 
 /// Checks `--attach`.
@@ -149,7 +181,9 @@ pub(crate) fn check_domain(value: &str) -> Result<(), String> {
     let label = |label: &str| {
         !label.is_empty()
             && label.len() <= 63
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
@@ -184,7 +218,10 @@ pub(crate) fn extra_host(value: &str) -> Result<String, String> {
         .or_else(|| value.split_once(':'))
         .filter(|(name, _)| !name.is_empty() && !name.contains(':'))
         .ok_or_else(|| format!("bad format for add-host: {value:?}"))?;
-    let bare = ip.strip_prefix('[').and_then(|ip| ip.strip_suffix(']')).unwrap_or(ip);
+    let bare = ip
+        .strip_prefix('[')
+        .and_then(|ip| ip.strip_suffix(']'))
+        .unwrap_or(ip);
     if ip != "host-gateway" && check_ip(bare).is_err() {
         return Err(format!("invalid IP address in add-host: {bare:?}"));
     }

@@ -35,13 +35,16 @@ pub(crate) fn security(values: &[String]) -> Result<Security, String> {
 
 fn seccomp(path: &str) -> Result<String, String> {
     let bytes = std::fs::read(path).map_err(|error| {
-        let verb = if error.kind() == std::io::ErrorKind::IsADirectory { "read" } else { "open" };
+        let verb = if error.kind() == std::io::ErrorKind::IsADirectory {
+            "read"
+        } else {
+            "open"
+        };
         let reason = crate::error::go_io(&error);
         format!("opening seccomp profile ({path}) failed: {verb} {path}: {reason}")
     })?;
-    let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(|error| {
-        format!("compacting json for seccomp profile ({path}) failed: {error}")
-    })?;
+    let value: serde_json::Value = serde_json::from_slice(&bytes)
+        .map_err(|error| format!("compacting json for seccomp profile ({path}) failed: {error}"))?;
     Ok(value.to_string())
 }
 
@@ -63,7 +66,9 @@ pub(crate) fn capabilities(values: &[String]) -> Vec<String> {
 
 /// Checks the modes of `--pid`, `--uts`, `--userns` and `--cgroupns`.
 pub(crate) fn check_modes(pid: &str, uts: &str, user: &str, cgroup: &str) -> Result<(), String> {
-    let joins = pid.strip_prefix("container:").is_some_and(|name| !name.is_empty());
+    let joins = pid
+        .strip_prefix("container:")
+        .is_some_and(|name| !name.is_empty());
     if !matches!(pid, "" | "host") && !joins {
         return Err("--pid: invalid PID mode".to_owned());
     }

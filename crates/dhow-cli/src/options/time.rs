@@ -16,23 +16,37 @@ pub(crate) fn timestamp(text: &str, now: Timestamp) -> Result<String, String> {
         return Ok(moment.as_second().to_string());
     }
     let shape = |c: char| c.is_ascii_digit();
-    if text.split('.').count() <= 2 && text.split('.').all(|part| !part.is_empty() && part.chars().all(shape)) {
+    if text.split('.').count() <= 2
+        && text
+            .split('.')
+            .all(|part| !part.is_empty() && part.chars().all(shape))
+    {
         return Ok(text.to_owned());
     }
     let zoned: Option<Timestamp> = text.parse().ok();
-    let moment = zoned.or_else(|| local(text)).ok_or_else(|| {
-        format!("failed to parse value as time or duration: {text:?}")
-    })?;
-    Ok(format!("{}.{:09}", moment.as_second(), moment.subsec_nanosecond()))
+    let moment = zoned
+        .or_else(|| local(text))
+        .ok_or_else(|| format!("failed to parse value as time or duration: {text:?}"))?;
+    Ok(format!(
+        "{}.{:09}",
+        moment.as_second(),
+        moment.subsec_nanosecond()
+    ))
 }
 
 /// A date with or without a time, in this machine's zone.
 fn local(text: &str) -> Option<Timestamp> {
-    let civil: DateTime = text
-        .parse()
+    let civil: DateTime = text.parse().ok().or_else(|| {
+        Some(
+            text.parse::<jiff::civil::Date>()
+                .ok()?
+                .to_datetime(jiff::civil::Time::midnight()),
+        )
+    })?;
+    civil
+        .to_zoned(TimeZone::system())
         .ok()
-        .or_else(|| Some(text.parse::<jiff::civil::Date>().ok()?.to_datetime(jiff::civil::Time::midnight())))?;
-    civil.to_zoned(TimeZone::system()).ok().map(|zoned| zoned.timestamp())
+        .map(|zoned| zoned.timestamp())
 }
 
 #[cfg(test)]

@@ -8,7 +8,11 @@ pub(crate) enum Node {
     If(Branch),
     With(Branch),
     Range(Branch),
-    Template { at: usize, name: String, data: Option<Pipeline> },
+    Template {
+        at: usize,
+        name: String,
+        data: Option<Pipeline>,
+    },
     Break,
     Continue,
 }

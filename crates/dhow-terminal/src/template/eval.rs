@@ -74,7 +74,14 @@ impl<'a> State<'a> {
             Node::If(branch) => {
                 let depth = self.variables.len();
                 let truth = self.pipeline(&branch.pipeline, dot)?.truth();
-                let flow = self.nodes(if truth { &branch.body } else { &branch.otherwise }, dot);
+                let flow = self.nodes(
+                    if truth {
+                        &branch.body
+                    } else {
+                        &branch.otherwise
+                    },
+                    dot,
+                );
                 self.variables.truncate(depth);
                 return flow;
             }
@@ -90,7 +97,9 @@ impl<'a> State<'a> {
                 return flow;
             }
             Node::Range(branch) => return self.range(branch, dot),
-            Node::Template { at, name, data } => self.call_template(*at, name, data.as_ref(), dot)?,
+            Node::Template { at, name, data } => {
+                self.call_template(*at, name, data.as_ref(), dot)?
+            }
             Node::Break => return Ok(Flow::Break),
             Node::Continue => return Ok(Flow::Continue),
         }
@@ -117,7 +126,11 @@ impl<'a> State<'a> {
         };
         if self.depth >= MAX_DEPTH {
             let source = format!("{{{{template {name:?}}}}}");
-            return self.fail(at, &source, &format!("exceeded maximum template depth ({MAX_DEPTH})"));
+            return self.fail(
+                at,
+                &source,
+                &format!("exceeded maximum template depth ({MAX_DEPTH})"),
+            );
         }
         let data = match data {
             Some(pipeline) => self.pipeline(pipeline, dot)?,
@@ -137,13 +150,17 @@ impl<'a> State<'a> {
         let value = self.commands(pipeline, dot)?;
         let pairs: Vec<(Value, Value)> = match &value {
             Value::Absent | Value::Null | Value::Nil | Value::Zero(_) => Vec::new(),
-            Value::List(items) => (0_i128..).map(Value::Int).zip(items.iter().cloned()).collect(),
-            Value::Map(entries) => {
-                entries.iter().map(|(key, value)| (key.as_str().into(), value.clone())).collect()
-            }
-            Value::Int(count) => {
-                (0..*count).map(|number| (Value::Int(number), Value::Int(number))).collect()
-            }
+            Value::List(items) => (0_i128..)
+                .map(Value::Int)
+                .zip(items.iter().cloned())
+                .collect(),
+            Value::Map(entries) => entries
+                .iter()
+                .map(|(key, value)| (key.as_str().into(), value.clone()))
+                .collect(),
+            Value::Int(count) => (0..*count)
+                .map(|number| (Value::Int(number), Value::Int(number)))
+                .collect(),
             other => {
                 let source = pipeline_source(pipeline);
                 let message = format!("range can't iterate over {other}");
@@ -176,11 +193,15 @@ impl<'a> State<'a> {
     }
 
     fn bind(&mut self, name: &str, value: Value, assigns: bool) {
-        if assigns {
-            if let Some(known) = self.variables.iter_mut().rev().find(|(known, _)| known == name) {
-                known.1 = value;
-                return;
-            }
+        if assigns
+            && let Some(known) = self
+                .variables
+                .iter_mut()
+                .rev()
+                .find(|(known, _)| known == name)
+        {
+            known.1 = value;
+            return;
         }
         self.variables.push((name.to_owned(), value));
     }
@@ -249,7 +270,10 @@ impl<'a> State<'a> {
     }
 
     fn arguments(&mut self, operands: &'a [Operand], dot: &Value) -> Result<Vec<Value>, Error> {
-        operands.iter().map(|operand| self.operand(operand, dot, &[])).collect()
+        operands
+            .iter()
+            .map(|operand| self.operand(operand, dot, &[]))
+            .collect()
     }
 
     fn short_circuit(
@@ -288,11 +312,8 @@ impl<'a> State<'a> {
                 let value = value.map(|(_, value)| value.clone()).unwrap_or_default();
                 self.chain(operand, value, names, arguments)
             }
-            OperandKind::Function(name) => {
-                functions::call(name, &[], self.template.header).or_else(|failure| {
-                    self.fail(operand.at, &operand.source, failure.message())
-                })
-            }
+            OperandKind::Function(name) => functions::call(name, &[], self.template.header)
+                .or_else(|failure| self.fail(operand.at, &operand.source, failure.message())),
             OperandKind::Pipeline(pipeline, names) => {
                 let depth = self.variables.len();
                 let value = self.pipeline(pipeline, dot)?;
@@ -310,7 +331,11 @@ impl<'a> State<'a> {
         arguments: &[Value],
     ) -> Result<Value, Error> {
         for (index, name) in names.iter().enumerate() {
-            let given = if index + 1 == names.len() { arguments } else { &[] };
+            let given = if index + 1 == names.len() {
+                arguments
+            } else {
+                &[]
+            };
             value = self.field(operand, &value, name, given)?;
         }
         if names.is_empty() && !arguments.is_empty() {
@@ -347,18 +372,23 @@ impl<'a> State<'a> {
             _ => None,
         };
         match found {
-            Some(Value::Function(function)) => function(arguments).or_else(|error| {
-                fail(&format!("error calling {name}: {error}"))
-            }),
+            Some(Value::Function(function)) => {
+                function(arguments).or_else(|error| fail(&format!("error calling {name}: {error}")))
+            }
             Some(_) if !arguments.is_empty() && matches!(value, Value::Record(_)) => {
                 let given = arguments.len();
-                fail(&format!("wrong number of args for {name}: want 0 got {given}"))
+                fail(&format!(
+                    "wrong number of args for {name}: want 0 got {given}"
+                ))
             }
-            Some(_) if !arguments.is_empty() => {
-                fail(&format!("{name} has arguments but cannot be invoked as function"))
-            }
+            Some(_) if !arguments.is_empty() => fail(&format!(
+                "{name} has arguments but cannot be invoked as function"
+            )),
             Some(value) => Ok(value),
-            None => fail(&format!("can't evaluate field {name} in type {}", value.type_name())),
+            None => fail(&format!(
+                "can't evaluate field {name} in type {}",
+                value.type_name()
+            )),
         }
     }
 }
@@ -373,6 +403,10 @@ fn constant_complaint(operand: &Operand) -> Option<String> {
 }
 
 fn pipeline_source(pipeline: &Pipeline) -> String {
-    let sources: Vec<&str> = pipeline.commands.iter().map(|c| c.source.as_str()).collect();
+    let sources: Vec<&str> = pipeline
+        .commands
+        .iter()
+        .map(|c| c.source.as_str())
+        .collect();
     sources.join(" | ")
 }

@@ -39,12 +39,23 @@ const FUNCTIONS: &[Entry] = &[
     ("slice", 1, 4, slice),
     ("print", 0, ANY, |args| Ok(print(args).into())),
     ("println", 0, ANY, |args| Ok(println(args).into())),
-    ("printf", 1, ANY, |args| Ok(printf::format(&args[0].to_string(), &args[1..]).into())),
+    ("printf", 1, ANY, |args| {
+        Ok(printf::format(&args[0].to_string(), &args[1..]).into())
+    }),
     ("html", 0, ANY, |args| Ok(escape_html(&print(args)).into())),
-    ("js", 0, ANY, |args| Ok(serde_json::Value::from(print(args)).to_string().trim_matches('"').into())),
-    ("urlquery", 0, ANY, |args| Ok(escape_query(&print(args)).into())),
+    ("js", 0, ANY, |args| {
+        Ok(serde_json::Value::from(print(args))
+            .to_string()
+            .trim_matches('"')
+            .into())
+    }),
+    ("urlquery", 0, ANY, |args| {
+        Ok(escape_query(&print(args)).into())
+    }),
     ("eq", 1, ANY, equal),
-    ("ne", 2, 2, |args| Ok(Value::Bool(!same(&args[0], &args[1])?))),
+    ("ne", 2, 2, |args| {
+        Ok(Value::Bool(!same(&args[0], &args[1])?))
+    }),
     ("lt", 2, 2, |args| ordered(args, |o| o == Ordering::Less)),
     ("le", 2, 2, |args| ordered(args, |o| o != Ordering::Greater)),
     ("gt", 2, 2, |args| ordered(args, |o| o == Ordering::Greater)),
@@ -53,8 +64,12 @@ const FUNCTIONS: &[Entry] = &[
     ("split", 2, 2, split),
     ("join", 2, 2, join),
     ("title", 1, 1, |args| Ok(title(&text(args, 0)?).into())),
-    ("lower", 1, 1, |args| Ok(text(args, 0)?.to_lowercase().into())),
-    ("upper", 1, 1, |args| Ok(text(args, 0)?.to_uppercase().into())),
+    ("lower", 1, 1, |args| {
+        Ok(text(args, 0)?.to_lowercase().into())
+    }),
+    ("upper", 1, 1, |args| {
+        Ok(text(args, 0)?.to_uppercase().into())
+    }),
     ("pad", 3, 3, pad),
     ("truncate", 2, 2, truncate),
 ];
@@ -65,14 +80,26 @@ pub(crate) fn exists(name: &str) -> bool {
 
 /// Calls `name`; for a table's `header`, the functions that change a text leave it as it is.
 pub(crate) fn call(name: &str, args: &[Value], header: bool) -> Outcome {
-    if header && matches!(name, "json" | "title" | "lower" | "upper" | "truncate" | "join") {
+    if header
+        && matches!(
+            name,
+            "json" | "title" | "lower" | "upper" | "truncate" | "join"
+        )
+    {
         return Ok(args.first().cloned().unwrap_or_default());
     }
-    let Some((_, least, most, function)) = FUNCTIONS.iter().find(|(known, ..)| *known == name) else {
-        return Err(Failure::Arguments(format!("{name:?} is not a defined function")));
+    let Some((_, least, most, function)) = FUNCTIONS.iter().find(|(known, ..)| *known == name)
+    else {
+        return Err(Failure::Arguments(format!(
+            "{name:?} is not a defined function"
+        )));
     };
     if args.len() < *least || args.len() > *most {
-        let least_text = if most == least { String::new() } else { "at least ".to_owned() };
+        let least_text = if most == least {
+            String::new()
+        } else {
+            "at least ".to_owned()
+        };
         return Err(Failure::Arguments(format!(
             "wrong number of args for {name}: want {least_text}{least} got {}",
             args.len()
@@ -84,12 +111,16 @@ pub(crate) fn call(name: &str, args: &[Value], header: bool) -> Outcome {
 fn text(args: &[Value], at: usize) -> Result<String, Failure> {
     match &args[at] {
         Value::Text(text) => Ok(text.to_string()),
-        Value::Absent | Value::Null | Value::Nil => {
-            Err(Failure::Argument(at, "invalid value; expected string".to_owned()))
-        }
+        Value::Absent | Value::Null | Value::Nil => Err(Failure::Argument(
+            at,
+            "invalid value; expected string".to_owned(),
+        )),
         other => {
             let name = other.type_name();
-            Err(Failure::Argument(at, format!("wrong type for value; expected string; got {name}")))
+            Err(Failure::Argument(
+                at,
+                format!("wrong type for value; expected string; got {name}"),
+            ))
         }
     }
 }
@@ -97,9 +128,9 @@ fn text(args: &[Value], at: usize) -> Result<String, Failure> {
 fn whole(value: &Value) -> Result<i128, Failure> {
     match value {
         Value::Int(number) => Ok(*number),
-        Value::Null | Value::Nil | Value::Absent => {
-            Err(Failure::Call("cannot index slice/array with nil".to_owned()))
-        }
+        Value::Null | Value::Nil | Value::Absent => Err(Failure::Call(
+            "cannot index slice/array with nil".to_owned(),
+        )),
         other => Err(Failure::Call(format!(
             "cannot index slice/array with type {}",
             other.type_name()
@@ -126,7 +157,10 @@ fn index(args: &[Value]) -> Outcome {
     for key in &args[1..] {
         value = match &value {
             Value::Map(entries) => match key {
-                Value::Text(key) => entries.get(&**key).cloned().unwrap_or_else(|| absent(entries)),
+                Value::Text(key) => entries
+                    .get(&**key)
+                    .cloned()
+                    .unwrap_or_else(|| absent(entries)),
                 other => {
                     let message = format!("value has type {}; should be string", other.type_name());
                     return Err(Failure::Call(message));
@@ -142,13 +176,20 @@ fn index(args: &[Value]) -> Outcome {
             }
             Value::Text(text) => {
                 let wanted = whole(key)?;
-                let byte = usize::try_from(wanted).ok().and_then(|at| text.as_bytes().get(at));
+                let byte = usize::try_from(wanted)
+                    .ok()
+                    .and_then(|at| text.as_bytes().get(at));
                 let beyond = || Failure::Call("reflect: string index out of range".to_owned());
                 Value::Int(i128::from(*byte.ok_or_else(beyond)?))
             }
             Value::Record(record) => match key {
                 Value::Text(name) => record.field(name).unwrap_or_default(),
-                _ => return Err(Failure::Call(format!("can't index item of type {}", record.type_name()))),
+                _ => {
+                    return Err(Failure::Call(format!(
+                        "can't index item of type {}",
+                        record.type_name()
+                    )));
+                }
             },
             Value::Zero("map[]") => Value::Absent,
             Value::Zero(_) => return Err(out_of_range(whole(key)?)),
@@ -156,7 +197,10 @@ fn index(args: &[Value]) -> Outcome {
                 return Err(Failure::Call("index of untyped nil".to_owned()));
             }
             other => {
-                return Err(Failure::Call(format!("can't index item of type {}", other.type_name())));
+                return Err(Failure::Call(format!(
+                    "can't index item of type {}",
+                    other.type_name()
+                )));
             }
         };
     }
@@ -165,7 +209,10 @@ fn index(args: &[Value]) -> Outcome {
 
 /// What indexing a map by a key it lacks gives: the zero value of what it holds, as far as that shows.
 fn absent(entries: &std::collections::BTreeMap<String, Value>) -> Value {
-    let texts = !entries.is_empty() && entries.values().all(|value| matches!(value, Value::Text(_)));
+    let texts = !entries.is_empty()
+        && entries
+            .values()
+            .all(|value| matches!(value, Value::Text(_)));
     if texts { "".into() } else { Value::Absent }
 }
 
@@ -178,14 +225,20 @@ fn slice(args: &[Value]) -> Outcome {
         Value::Text(text) => text.len(),
         Value::List(items) => items.len(),
         other => {
-            return Err(Failure::Call(format!("can't slice item of type {}", other.type_name())));
+            return Err(Failure::Call(format!(
+                "can't slice item of type {}",
+                other.type_name()
+            )));
         }
     };
     let bound = |at: usize, default: usize| match args.get(at) {
         None => Ok(default),
         Some(value) => {
             let wanted = whole(value)?;
-            usize::try_from(wanted).ok().filter(|&w| w <= length).ok_or_else(|| out_of_range(wanted))
+            usize::try_from(wanted)
+                .ok()
+                .filter(|&w| w <= length)
+                .ok_or_else(|| out_of_range(wanted))
         }
     };
     let (from, to) = (bound(1, 0)?, bound(2, length)?);
@@ -194,7 +247,9 @@ fn slice(args: &[Value]) -> Outcome {
     }
     match &args[0] {
         Value::List(items) => Ok(items[from..to].to_vec().into()),
-        Value::Text(text) => Ok(String::from_utf8_lossy(&text.as_bytes()[from..to]).into_owned().into()),
+        Value::Text(text) => Ok(String::from_utf8_lossy(&text.as_bytes()[from..to])
+            .into_owned()
+            .into()),
         _ => Ok(Value::Absent),
     }
 }
@@ -204,7 +259,9 @@ fn print(args: &[Value]) -> String {
     let mut out = String::new();
     for (at, value) in args.iter().enumerate() {
         let texts = matches!(value, Value::Text(_))
-            || at.checked_sub(1).is_some_and(|before| matches!(args[before], Value::Text(_)));
+            || at
+                .checked_sub(1)
+                .is_some_and(|before| matches!(args[before], Value::Text(_)));
         if at > 0 && !texts {
             out.push(' ');
         }
@@ -262,10 +319,13 @@ fn same(left: &Value, right: &Value) -> Result<bool, Failure> {
         (Float(a), Float(b)) => Ok(a == b),
         (Text(a), Text(b)) => Ok(a == b),
         (a, b) if nil(a) || nil(b) => Ok(nil(a) && nil(b)),
-        (a @ (List(_) | Map(_) | Record(_)), _) => {
-            Err(Failure::Call(format!("non-comparable type {a}: {}", a.type_name())))
-        }
-        _ => Err(Failure::Call("incompatible types for comparison".to_owned())),
+        (a @ (List(_) | Map(_) | Record(_)), _) => Err(Failure::Call(format!(
+            "non-comparable type {a}: {}",
+            a.type_name()
+        ))),
+        _ => Err(Failure::Call(
+            "incompatible types for comparison".to_owned(),
+        )),
     }
 }
 
@@ -276,7 +336,9 @@ fn ordered(args: &[Value], holds: fn(Ordering) -> bool) -> Outcome {
         (Float(a), Float(b)) => a.partial_cmp(b),
         (Text(a), Text(b)) => Some(a.cmp(b)),
         (Int(_) | Float(_) | Text(_), Int(_) | Float(_) | Text(_)) => {
-            return Err(Failure::Call("incompatible types for comparison".to_owned()));
+            return Err(Failure::Call(
+                "incompatible types for comparison".to_owned(),
+            ));
         }
         _ => return Err(Failure::Call("invalid type for comparison".to_owned())),
     };

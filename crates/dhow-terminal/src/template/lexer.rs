@@ -60,12 +60,23 @@ pub(crate) fn split(text: &str) -> Result<Vec<Piece>, Failure> {
             inside += 2;
         }
         push_text(&mut pieces, plain);
-        let end = if text[inside..].trim_start_matches(is_space).starts_with("/*") {
+        let end = if text[inside..]
+            .trim_start_matches(is_space)
+            .starts_with("/*")
+        {
             comment(text, inside)?
         } else {
-            let mut lexer = Lexer { text, at: inside, tokens: Vec::new(), depth: 0 };
+            let mut lexer = Lexer {
+                text,
+                at: inside,
+                tokens: Vec::new(),
+                depth: 0,
+            };
             let end = lexer.action()?;
-            pieces.push(Piece::Action { at: inside, tokens: lexer.tokens });
+            pieces.push(Piece::Action {
+                at: inside,
+                tokens: lexer.tokens,
+            });
             end
         };
         trim_next = text.as_bytes()[end] == b'-';
@@ -90,7 +101,9 @@ fn trims_left(inside: &str) -> bool {
 
 /// The offset of the closing braces (or of their trim marker) of a comment.
 fn comment(text: &str, inside: usize) -> Result<usize, Failure> {
-    let end = text[inside..].find("*/").ok_or((inside, "unclosed comment".to_owned()))?;
+    let end = text[inside..]
+        .find("*/")
+        .ok_or((inside, "unclosed comment".to_owned()))?;
     let after = inside + end + 2;
     let rest = &text[after..];
     if rest.starts_with("}}") {
@@ -134,7 +147,12 @@ impl Lexer<'_> {
             let start = self.at;
             let token = self.token(rest, first)?;
             let source = self.text[start..self.at].to_owned();
-            self.tokens.push(Spanned { token, at: start, source, spaced });
+            self.tokens.push(Spanned {
+                token,
+                at: start,
+                source,
+                spaced,
+            });
             spaced = false;
         }
     }
@@ -167,7 +185,11 @@ impl Lexer<'_> {
             '\'' => self.character(rest),
             '.' if !next_digit => {
                 let name = word(&rest[1..]);
-                let token = if name.is_empty() { Token::Dot } else { Token::Field(name.into()) };
+                let token = if name.is_empty() {
+                    Token::Dot
+                } else {
+                    Token::Field(name.into())
+                };
                 Ok(self.take(1 + name.len(), token))
             }
             '$' => {
@@ -180,7 +202,10 @@ impl Lexer<'_> {
                 let name = word(rest);
                 Ok(self.take(name.len(), Token::Word(name.to_owned())))
             }
-            c => Err((self.at, format!("unexpected {c:?} in command").replace('\'', ""))),
+            c => Err((
+                self.at,
+                format!("unexpected {c:?} in command").replace('\'', ""),
+            )),
         }
     }
 
@@ -224,7 +249,11 @@ impl Lexer<'_> {
     fn character(&mut self, rest: &str) -> Result<Token, Failure> {
         let failure = (self.at, "unterminated character constant".to_owned());
         let start = if rest[1..].starts_with('\\') { 3 } else { 1 };
-        let end = rest.get(start..).and_then(|r| r.find('\'')).ok_or(failure.clone())? + start;
+        let end = rest
+            .get(start..)
+            .and_then(|r| r.find('\''))
+            .ok_or(failure.clone())?
+            + start;
         let text = unquote(&rest[1..end]).ok_or(failure.clone())?;
         let mut characters = text.chars();
         match (characters.next(), characters.next()) {

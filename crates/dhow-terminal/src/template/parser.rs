@@ -14,7 +14,12 @@ pub(crate) fn parse(name: &str, text: &str) -> Result<BTreeMap<String, Vec<Node>
         Error(format!("template: {name}:{line}: {message}"))
     };
     let pieces = lexer::split(text).map_err(located)?;
-    let mut parser = Parser { pieces: pieces.into_iter(), end: text.len(), defined: BTreeMap::new(), loops: 0 };
+    let mut parser = Parser {
+        pieces: pieces.into_iter(),
+        end: text.len(),
+        defined: BTreeMap::new(),
+        loops: 0,
+    };
     let mut scope = vec!["$".to_owned()];
     let (body, ended) = parser.list(&mut scope).map_err(located)?;
     match ended {
@@ -55,7 +60,10 @@ impl Parser {
                 Piece::Action { at, tokens } => (at, tokens),
             };
             let keyword = match tokens.first() {
-                Some(Spanned { token: Token::Word(word), .. }) => word.clone(),
+                Some(Spanned {
+                    token: Token::Word(word),
+                    ..
+                }) => word.clone(),
                 Some(_) => String::new(),
                 None => return Err((at, "missing value for command".to_owned())),
             };
@@ -151,14 +159,21 @@ impl Parser {
             },
         };
         scope.truncate(depth);
-        Ok(Branch { pipeline, body, otherwise })
+        Ok(Branch {
+            pipeline,
+            body,
+            otherwise,
+        })
     }
 }
 
 fn quoted_name(tokens: &[Spanned], context: &str, at: usize) -> Result<String, Failure> {
     match tokens.get(1).map(|token| &token.token) {
         Some(Token::Text(name)) => Ok(name.clone()),
-        Some(_) => Err((at, format!("unexpected {:?} in {context} clause", tokens[1].source))),
+        Some(_) => Err((
+            at,
+            format!("unexpected {:?} in {context} clause", tokens[1].source),
+        )),
         None => Err((at, format!("unexpected \"}}}}\" in {context} clause"))),
     }
 }
@@ -169,11 +184,18 @@ fn pipeline(
     at: usize,
     scope: &mut Vec<String>,
 ) -> Result<Pipeline, Failure> {
-    let mut cursor = Cursor { tokens, next: 0, end: tokens.last().map_or(at, |t| t.at + t.source.len()) };
+    let mut cursor = Cursor {
+        tokens,
+        next: 0,
+        end: tokens.last().map_or(at, |t| t.at + t.source.len()),
+    };
     let pipeline = cursor.pipeline(context, scope)?;
     match cursor.peek() {
         None => Ok(pipeline),
-        Some(token) => Err((token.at, format!("unexpected {:?} in {context}", token.source))),
+        Some(token) => Err((
+            token.at,
+            format!("unexpected {:?} in {context}", token.source),
+        )),
     }
 }
 
@@ -194,12 +216,12 @@ impl<'a> Cursor<'a> {
         let mut commands: Vec<Command> = Vec::new();
         loop {
             let command = self.command(scope)?;
-            if let (Some(first), false) = (command.operands.first(), commands.is_empty()) {
-                if is_constant(&first.kind) {
-                    let stage = commands.len() + 1;
-                    let message = format!("non executable command in pipeline stage {stage}");
-                    return Err((first.at, message));
-                }
+            if let (Some(first), false) = (command.operands.first(), commands.is_empty())
+                && is_constant(&first.kind)
+            {
+                let stage = commands.len() + 1;
+                let message = format!("non executable command in pipeline stage {stage}");
+                return Err((first.at, message));
             }
             commands.push(command);
             if self.peek().is_none_or(|token| token.token != Token::Pipe) {
@@ -210,14 +232,23 @@ impl<'a> Cursor<'a> {
         if commands.iter().any(|command| command.operands.is_empty()) {
             return Err((at, format!("missing value for {context}")));
         }
-        Ok(Pipeline { at, variables, assigns, commands })
+        Ok(Pipeline {
+            at,
+            variables,
+            assigns,
+            commands,
+        })
     }
 
     /// `$x :=`, `$x =` or, in `range`, `$i, $x :=`.
     fn declaration(&mut self, context: &str, scope: &mut Vec<String>) -> (Vec<String>, bool) {
         let mut ahead = self.next;
         let mut names = Vec::new();
-        while let Some(Spanned { token: Token::Variable(name), .. }) = self.tokens.get(ahead) {
+        while let Some(Spanned {
+            token: Token::Variable(name),
+            ..
+        }) = self.tokens.get(ahead)
+        {
             names.push(name.clone());
             match self.tokens.get(ahead + 1).map(|next| &next.token) {
                 Some(Token::Comma) if context == "range" && names.len() == 1 => ahead += 2,
@@ -242,44 +273,66 @@ impl<'a> Cursor<'a> {
                 break;
             }
             if !operands.is_empty() && !token.spaced {
-                return Err((token.at, format!("unexpected {:?} in operand", token.source)));
+                return Err((
+                    token.at,
+                    format!("unexpected {:?} in operand", token.source),
+                ));
             }
             operands.push(self.operand(scope)?);
         }
-        let source = operands.iter().map(|o: &Operand| o.source.as_str()).collect::<Vec<_>>().join(" ");
-        Ok(Command { at, source, operands })
+        let source = operands
+            .iter()
+            .map(|o: &Operand| o.source.as_str())
+            .collect::<Vec<_>>()
+            .join(" ");
+        Ok(Command {
+            at,
+            source,
+            operands,
+        })
     }
 
     fn operand(&mut self, scope: &mut Vec<String>) -> Result<Operand, Failure> {
         let first = &self.tokens[self.next];
         self.next += 1;
-        let mut kind = match &first.token {
-            Token::Dot => OperandKind::Dot,
-            Token::Field(name) => OperandKind::Field(vec![name.clone()]),
-            Token::Text(text) => OperandKind::Text(text.clone()),
-            Token::Char(c) => OperandKind::Int(i128::from(u32::from(*c))),
-            Token::Number(text) => number(text)
-                .ok_or_else(|| (first.at, format!("bad number syntax: {text:?}")))?,
-            Token::Variable(name) if scope.contains(name) => {
-                OperandKind::Variable(name.clone(), Vec::new())
-            }
-            Token::Variable(name) => {
-                return Err((first.at, format!("undefined variable {name:?}")));
-            }
-            Token::Word(word) => named(word).ok_or_else(|| {
-                (first.at, format!("function {word:?} not defined"))
-            })?,
-            Token::Open => {
-                let depth = scope.len();
-                let inner = self.pipeline("parenthesized pipeline", scope)?;
-                scope.truncate(depth);
-                self.next += 1;
-                OperandKind::Pipeline(Box::new(inner), Vec::new())
-            }
-            _ => return Err((first.at, format!("unexpected {:?} in operand", first.source))),
-        };
+        let mut kind =
+            match &first.token {
+                Token::Dot => OperandKind::Dot,
+                Token::Field(name) => OperandKind::Field(vec![name.clone()]),
+                Token::Text(text) => OperandKind::Text(text.clone()),
+                Token::Char(c) => OperandKind::Int(i128::from(u32::from(*c))),
+                Token::Number(text) => number(text)
+                    .ok_or_else(|| (first.at, format!("bad number syntax: {text:?}")))?,
+                Token::Variable(name) if scope.contains(name) => {
+                    OperandKind::Variable(name.clone(), Vec::new())
+                }
+                Token::Variable(name) => {
+                    return Err((first.at, format!("undefined variable {name:?}")));
+                }
+                Token::Word(word) => named(word)
+                    .ok_or_else(|| (first.at, format!("function {word:?} not defined")))?,
+                Token::Open => {
+                    let depth = scope.len();
+                    let inner = self.pipeline("parenthesized pipeline", scope)?;
+                    scope.truncate(depth);
+                    self.next += 1;
+                    OperandKind::Pipeline(Box::new(inner), Vec::new())
+                }
+                _ => {
+                    return Err((
+                        first.at,
+                        format!("unexpected {:?} in operand", first.source),
+                    ));
+                }
+            };
         let mut at = first.at;
-        while let Some(Spanned { token: Token::Field(name), at: field, spaced: false, .. }) = self.peek() {
+        while let Some(Spanned {
+            token: Token::Field(name),
+            at: field,
+            spaced: false,
+            ..
+        }) = self.peek()
+        {
             match &mut kind {
                 OperandKind::Field(names)
                 | OperandKind::Variable(_, names)
@@ -290,7 +343,12 @@ impl<'a> Cursor<'a> {
                     }
                     names.push(name.clone());
                 }
-                _ => return Err((first.at, format!("unexpected . after term {:?}", first.source))),
+                _ => {
+                    return Err((
+                        first.at,
+                        format!("unexpected . after term {:?}", first.source),
+                    ));
+                }
             }
             self.next += 1;
         }
@@ -301,7 +359,10 @@ impl<'a> Cursor<'a> {
     /// The text of the tokens from the one at `at` to the last one read.
     fn source_of(&self, at: usize) -> String {
         let mut text = String::new();
-        for token in self.tokens[..self.next].iter().filter(|token| token.at >= at) {
+        for token in self.tokens[..self.next]
+            .iter()
+            .filter(|token| token.at >= at)
+        {
             if token.spaced && !text.is_empty() {
                 text.push(' ');
             }

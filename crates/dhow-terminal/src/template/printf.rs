@@ -31,8 +31,10 @@ pub(crate) fn format(format: &str, args: &[Value]) -> String {
     }
     out.push_str(rest);
     if next < args.len() {
-        let extra: Vec<String> =
-            args[next..].iter().map(|value| format!("{}={value}", value.type_name())).collect();
+        let extra: Vec<String> = args[next..]
+            .iter()
+            .map(|value| format!("{}={value}", value.type_name()))
+            .collect();
         out += &format!("%!(EXTRA {})", extra.join(", "));
     }
     out

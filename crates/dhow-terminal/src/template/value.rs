@@ -130,8 +130,11 @@ impl fmt::Debug for Value {
 /// Go's shortest form of a number: an exponent below 1e-4 and from 1e21 on.
 fn float_text(value: f64) -> String {
     let scientific = format!("{value:e}");
-    let exponent: i32 = scientific.split_once('e').and_then(|(_, e)| e.parse().ok()).unwrap_or(0);
-    if value != 0.0 && (exponent < -4 || exponent >= 21) {
+    let exponent: i32 = scientific
+        .split_once('e')
+        .and_then(|(_, e)| e.parse().ok())
+        .unwrap_or(0);
+    if value != 0.0 && !(-4..21).contains(&exponent) {
         let mantissa = scientific.split('e').next().unwrap_or_default();
         let sign = if exponent < 0 { '-' } else { '+' };
         return format!("{mantissa}e{sign}{:02}", exponent.abs());
@@ -156,7 +159,11 @@ pub fn json_text(value: &Value) -> String {
             let entries: Vec<String> = entries
                 .iter()
                 .map(|(key, value)| {
-                    format!("{}:{}", serde_json::Value::from(key.as_str()), json_text(value))
+                    format!(
+                        "{}:{}",
+                        serde_json::Value::from(key.as_str()),
+                        json_text(value)
+                    )
                 })
                 .collect();
             format!("{{{}}}", entries.join(","))
@@ -179,7 +186,10 @@ impl From<&serde_json::Value> for Value {
             Json::String(text) => Self::Text(text.as_str().into()),
             Json::Array(items) => Self::List(items.iter().map(Self::from).collect()),
             Json::Object(entries) => Self::Map(Rc::new(
-                entries.iter().map(|(key, value)| (key.clone(), value.into())).collect(),
+                entries
+                    .iter()
+                    .map(|(key, value)| (key.clone(), value.into()))
+                    .collect(),
             )),
         }
     }
