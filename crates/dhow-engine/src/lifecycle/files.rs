@@ -181,7 +181,7 @@ pub(super) fn make_shm(services: &Services, record: &ContainerRecord) -> Result<
 pub(super) fn unmount_shm(services: &Services, id: &str) {
     // What is not mounted or not there needs no unmounting, and anything else shows when the folder is removed.
     let _ = unmount(
-        &shm(services, id),
+        shm(services, id),
         UnmountFlags::DETACH | UnmountFlags::NOFOLLOW,
     );
 }
