@@ -45,7 +45,7 @@ impl Overlay {
             upper: Some(at.path().join("upper")),
             work: Some(at.path().join("work")),
             read_only: false,
-        volatile: false,
+            volatile: false,
         };
         let mount = mount.detached().unwrap();
         Self { lower, at, mount }
