@@ -3,8 +3,12 @@
 use std::convert::Infallible;
 use std::ffi::{CStr, CString};
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::mount::OpenTreeFlags;
 
 use crate::call::{check, check_int};
+use crate::mount::{MountAttributes, attr, set_attributes};
 
 /// Replaces the program of the process; returns only on failure.
 ///
@@ -16,6 +20,42 @@ pub fn execve(path: &CStr, args: &[CString], env: &[CString]) -> io::Result<Infa
     // SAFETY: `path` is a C string, both arrays end with a null pointer, and all of them outlive the call.
     check_int(unsafe { libc::execve(path.as_ptr(), args.as_ptr(), env.as_ptr()) })?;
     Err(io::Error::other("execve returned without an error"))
+}
+
+/// The running program as a file that nobody can write to through it, for processes that will enter containers: run
+/// `/proc/self/fd/<number>` of it.
+///
+/// Whoever is root in a container may open `/proc/<pid>/exe` of a process of ours that has entered it, and once that has
+/// ended, write to the file (CVE-2019-5736). This file is on a read-only mount of its own, which is attached nowhere and
+/// so can't be made writable.
+///
+/// # Errors
+/// The kernel's: without CAP_SYS_ADMIN it can't be had.
+pub fn protected_self() -> io::Result<OwnedFd> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let file = rustix::mount::open_tree(rustix::fs::CWD, "/proc/self/exe", flags)?;
+    let read_only = MountAttributes { set: attr::RDONLY, ..MountAttributes::default() };
+    set_attributes(file.as_fd(), c"", false, &read_only)?;
+    Ok(file)
+}
+
+/// Whether the running program is a file that nobody can write to through it.
+///
+/// # Errors
+/// When `/proc` is not there.
+pub fn is_protected() -> io::Result<bool> {
+    let mount = rustix::fs::statvfs("/proc/self/exe")?;
+    Ok(mount.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
+}
+
+/// Ends the process when it is dropped: for the child of a clone, whose panic must not unwind into the parent's code.
+#[derive(Debug)]
+pub struct EndOnUnwind;
+
+impl Drop for EndOnUnwind {
+    fn drop(&mut self) {
+        exit(101);
+    }
 }
 
 /// Ends the process at once, without running destructors or exit handlers: for the child of a clone.

@@ -95,8 +95,9 @@ fn steps(
     let linux = spec.linux().as_ref();
     let cgroup_path = linux.and_then(|linux| linux.cgroups_path().clone());
     let cgroup_path = cgroup_path.filter(|path| !path.as_os_str().is_empty());
-    let cgroup = Cgroup::create(&cgroup_path.unwrap_or_else(|| request.id.into()))?;
-    undo.cgroup = Some(cgroup.clone());
+    let cgroup_path = cgroup_path.unwrap_or_else(|| request.id.into());
+    undo.cgroup = Some(Cgroup::named(&cgroup_path));
+    let cgroup = Cgroup::create(&cgroup_path)?;
     let mut warnings = Vec::new();
     if let Some(resources) = linux.and_then(|linux| linux.resources().as_ref()) {
         warnings.extend(cgroup.set(resources)?);
@@ -359,6 +360,10 @@ impl Conversation<'_, '_> {
                 Message::Warning(text) => self.warnings.push(text),
                 Message::Failed(failure) => {
                     return Err(Error::DuringInit(Box::new(failure.into())));
+                }
+                Message::Closed | Message::GoOn if self.record.cgroup.oom_kills() > 0 => {
+                    let text = "container init was OOM-killed (memory limit too low?)";
+                    return Err(Error::Init(text.into()));
                 }
                 Message::Closed | Message::GoOn => {
                     return Err(Error::Init("the container's init died unexpectedly".into()));

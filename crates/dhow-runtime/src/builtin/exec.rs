@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use dhow_sys::clone::{CloneOptions, Cloned, Process as Cloning};
+use dhow_sys::exec::EndOnUnwind;
 use dhow_sys::namespace::{join, kind};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::process::{Pid, PidfdFlags, pidfd_open, setsid};
@@ -177,6 +178,7 @@ struct ExecPlan<'a> {
 
 impl ExecPlan<'_> {
     fn run(&self, channel: &Channel) -> ! {
+        let _end = EndOnUnwind;
         let failure = match self.until_ready(channel) {
             Ok(prepared) => match prepared.execute() {
                 Ok(never) => match never {},

@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use dhow_sys::clone::{CloneOptions, Cloned, clone3};
+use dhow_sys::exec::EndOnUnwind;
 use dhow_sys::namespace::{bring_loopback_up, kind, unshare};
 use dhow_sys::signal::SignalSet;
 use rustix::fs::OFlags;
@@ -62,6 +63,7 @@ pub(crate) enum Gate {
 impl InitPlan<'_> {
     /// Becomes the container's program; where that fails it says so and ends.
     pub(crate) fn run(&self, channel: Channel, gate: &Gate) -> ! {
+        let _end = EndOnUnwind;
         match self.until_ready(&channel, gate) {
             Ok(prepared) => dhow_sys::exec::exit(self.wait_and_execute(prepared, channel, gate)),
             Err(failure) => {

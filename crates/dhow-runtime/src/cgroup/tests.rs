@@ -1,6 +1,6 @@
 //! The drivers on faked trees: what is written where.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
 
 use super::*;
 use crate::spec::LinuxResources;
@@ -150,4 +150,91 @@ fn out_of_memory_kills_are_counted() {
     let file = fake.folder.path().join("memory/memory.oom_control");
     std::fs::write(file, "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n").unwrap();
     assert_eq!(fake.cgroup.oom_kills(), 3);
+}
+
+/// A group in the v2 tree of this machine, which needs no controllers for what is tried here.
+struct Real(Cgroup);
+
+impl Real {
+    fn new(name: &str) -> Option<Self> {
+        let top = layout::layout().unified.clone();
+        let (true, Some(top)) = (rustix::process::geteuid().is_root(), top) else {
+            eprintln!("\n*** SKIPPED: {name} needs root and a v2 tree ***\n");
+            return None;
+        };
+        let path = top.join(format!("dhow-test-{name}-{}", std::process::id()));
+        std::fs::create_dir(&path).unwrap();
+        let paths = BTreeMap::from([(String::new(), path)]);
+        Some(Self(Cgroup {
+            version: Version::V2,
+            paths,
+        }))
+    }
+
+    fn shell(&self, script: &str) -> std::process::Command {
+        let procs = self.0.directory("").unwrap().join("cgroup.procs");
+        let mut command = std::process::Command::new("sh");
+        command
+            .arg("-c")
+            .arg(format!("echo 0 > {}; {script}", procs.display()));
+        command
+    }
+}
+
+impl Drop for Real {
+    fn drop(&mut self) {
+        self.0.remove().unwrap();
+    }
+}
+
+#[test]
+fn a_real_group_of_v2_is_frozen_and_killed() {
+    let Some(real) = Real::new("freeze") else {
+        return;
+    };
+    let mut child = real.shell("sleep 1000 & echo up; wait");
+    let mut child = child.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut up = [0; 3];
+    io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut up).unwrap();
+    assert_eq!(real.0.pids().unwrap().len(), 2);
+    real.0.freeze(true).unwrap();
+    assert!(real.0.is_frozen().unwrap());
+    real.0.freeze(false).unwrap();
+    assert!(!real.0.is_frozen().unwrap());
+    real.0.freeze(true).unwrap();
+    real.0.kill(9).unwrap();
+    assert!(!child.wait().unwrap().success());
+}
+
+#[test]
+fn a_real_device_program_is_obeyed_and_replaced() {
+    let Some(real) = Real::new("devices") else {
+        return;
+    };
+    let set = |json: &str| {
+        real.0
+            .set(&serde_json::from_str::<LinuxResources>(json).unwrap())
+            .unwrap()
+    };
+    let may_open = |path: &str| {
+        real.shell(&format!("exec 3< {path}"))
+            .output()
+            .unwrap()
+            .status
+            .success()
+    };
+    let other = "/dev/autofs";
+    assert!(may_open("/dev/zero"));
+    set(r#"{"devices": [{"allow": false, "access": "rwm"}]}"#);
+    assert!(may_open("/dev/zero"), "one of those everybody may use");
+    if Path::new(other).exists() {
+        assert!(!may_open(other));
+        set(r#"{"devices": [{"allow": false, "access": "rwm"},
+            {"allow": true, "type": "c", "major": 10, "minor": 235, "access": "r"}]}"#);
+        assert!(may_open(other));
+    }
+    set(r#"{"devices": [{"allow": true, "access": "rwm"}]}"#);
+    let directory = std::fs::File::open(real.0.directory("").unwrap()).unwrap();
+    let attached = dhow_sys::bpf::device_programs(std::os::fd::AsFd::as_fd(&directory)).unwrap();
+    assert_eq!(attached.len(), 1, "the old ones are gone");
 }

@@ -8,7 +8,7 @@ mod create;
 mod exec;
 mod query;
 
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -93,7 +93,10 @@ enum Command {
 }
 
 /// Runs `dhow runtime <args>`; `args` begins after the word `runtime`. Flags and output are runc's.
+///
+/// The program starts itself anew from a file that containers can't write to, where it does not run from one.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    protect();
     let args = [OsString::from("dhow runtime")].into_iter().chain(args);
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
@@ -108,6 +111,30 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             report(&cli.global, &text(&*error));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// See [`dhow_sys::exec::protected_self`]. Where it can't be had (not root), there are no containers to fear either.
+fn protect() {
+    use std::os::fd::AsRawFd;
+    use std::os::unix::ffi::OsStringExt;
+    if !matches!(dhow_sys::exec::is_protected(), Ok(false)) {
+        return;
+    }
+    let Ok(file) = dhow_sys::exec::protected_self() else {
+        return;
+    };
+    let c_string = |text: OsString| CString::new(text.into_vec()).ok();
+    let args: Option<Vec<CString>> = std::env::args_os().map(c_string).collect();
+    let env = std::env::vars_os().filter_map(|(mut entry, value)| {
+        entry.push("=");
+        entry.push(value);
+        c_string(entry)
+    });
+    let path = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd())).ok();
+    if let (Some(path), Some(args)) = (path, args) {
+        // It returns only where it fails; then we go on as we are.
+        let _ = dhow_sys::exec::execve(&path, &args, &env.collect::<Vec<_>>());
     }
 }
 

@@ -40,11 +40,12 @@ pub(crate) fn cgroup_parent() -> String {
     format!("/dhow-test-{}", std::process::id())
 }
 
-/// Removes it.
+/// Removes it. Other runtimes make theirs in the v2 tree beside v1, too, and leave the parent.
 pub(crate) fn remove_cgroups() {
     dhow_runtime::cgroup::Cgroup::named(Path::new(&cgroup_parent()))
         .remove()
         .unwrap();
+    let _ = std::fs::remove_dir(format!("/sys/fs/cgroup/unified{}", cgroup_parent()));
 }
 
 impl Bed {

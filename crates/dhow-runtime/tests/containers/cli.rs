@@ -23,6 +23,10 @@ pub(crate) const TESTS: &[Test] = &[
         "cli::a_console_socket_gets_the_terminal",
         a_console_socket_gets_the_terminal,
     ),
+    (
+        "cli::the_program_cannot_be_overwritten_from_inside",
+        the_program_cannot_be_overwritten,
+    ),
     ("cli::init_forwards_and_reaps", init_forwards_and_reaps),
     (
         "cli::runc_through_the_same_trait",
@@ -207,6 +211,28 @@ fn a_console_socket_gets_the_terminal() {
         "{text:?}"
     );
     until(|| line.status() == "stopped");
+}
+
+fn the_program_cannot_be_overwritten() {
+    // The kernel starts the script's interpreter, which is our own program, inside the container.
+    let line = Line::new("own", "", |spec| {
+        spec["process"]["args"] = json!(["/script"])
+    });
+    let script = line.folder.path().join("rootfs/script");
+    std::fs::write(&script, "#!/proc/self/exe init\n").unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&script, mode).unwrap();
+    std::fs::write(line.folder.path().join("rootfs/payload"), "").unwrap();
+    let status = line
+        .command(&["create", &line.id])
+        .stdin(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let state: Value = serde_json::from_str(&line.ok(&["state", &line.id])).unwrap();
+    // As long as somebody runs it, it can't be written to anyway; what counts is the mount.
+    let exe = rustix::fs::statvfs(format!("/proc/{}/exe", state["pid"])).unwrap();
+    assert!(exe.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY));
 }
 
 fn init_forwards_and_reaps() {
