@@ -9,18 +9,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 
-use dhow_testkit::{Engine, EngineOptions, root_or_skip};
+use dhow_testkit::{Engine, EngineOptions, program, root_or_skip};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use program::program;
-
-mod program;
-
 fn engine(arguments: &[&str]) -> Engine {
     Engine::start_with(EngineOptions {
-        program: Some(program().to_owned()),
         arguments: arguments.iter().map(ToString::to_string).collect(),
         ..EngineOptions::default()
     })

@@ -5,10 +5,7 @@ use std::io::BufRead;
 
 use dhow_testkit::http::{Body, Client};
 use dhow_testkit::{Engine, EngineOptions, Registry, RegistryKind};
-use program::program;
 use recordings::{Answer, Exchange, Replay};
-
-mod program;
 
 #[path = "../../dhow-server/tests/recordings/mod.rs"]
 mod recordings;
@@ -46,10 +43,7 @@ fn every_recorded_exchange_is_answered_as_recorded() {
     if !dhow_testkit::root_or_skip("the recorded exchanges") {
         return;
     }
-    let engine = Engine::start_with(EngineOptions {
-        program: Some(program().to_owned()),
-        ..EngineOptions::default()
-    });
+    let engine = Engine::start();
     engine.import_busybox();
     let registry = Registry::start_beside(RegistryKind::Plain, engine.pid());
     registry.fill(&dhow_testkit::images::busybox_layout(), "big:1");
