@@ -34,7 +34,10 @@ pub fn execve(path: &CStr, args: &[CString], env: &[CString]) -> io::Result<Infa
 pub fn protected_self() -> io::Result<OwnedFd> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     let file = rustix::mount::open_tree(rustix::fs::CWD, "/proc/self/exe", flags)?;
-    let read_only = MountAttributes { set: attr::RDONLY, ..MountAttributes::default() };
+    let read_only = MountAttributes {
+        set: attr::RDONLY,
+        ..MountAttributes::default()
+    };
     set_attributes(file.as_fd(), c"", false, &read_only)?;
     Ok(file)
 }
@@ -56,6 +59,17 @@ impl Drop for EndOnUnwind {
     fn drop(&mut self) {
         exit(101);
     }
+}
+
+/// Replaces the program of the process, which keeps its environment; returns only on failure.
+///
+/// # Errors
+/// The kernel's.
+pub fn execv(path: &CStr, args: &[CString]) -> io::Result<Infallible> {
+    let args = pointers(args);
+    // SAFETY: `path` is a C string, the array ends with a null pointer, and both outlive the call.
+    check_int(unsafe { libc::execv(path.as_ptr(), args.as_ptr()) })?;
+    Err(io::Error::other("execv returned without an error"))
 }
 
 /// Ends the process at once, without running destructors or exit handlers: for the child of a clone.

@@ -126,15 +126,10 @@ fn protect() {
     };
     let c_string = |text: OsString| CString::new(text.into_vec()).ok();
     let args: Option<Vec<CString>> = std::env::args_os().map(c_string).collect();
-    let env = std::env::vars_os().filter_map(|(mut entry, value)| {
-        entry.push("=");
-        entry.push(value);
-        c_string(entry)
-    });
     let path = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd())).ok();
     if let (Some(path), Some(args)) = (path, args) {
         // It returns only where it fails; then we go on as we are.
-        let _ = dhow_sys::exec::execve(&path, &args, &env.collect::<Vec<_>>());
+        let _ = dhow_sys::exec::execv(&path, &args);
     }
 }
 
