@@ -80,6 +80,15 @@ fn start_and_wait() -> Result<()> {
 /// The process that [`start`] starts: leaves the session and becomes the daemon.
 pub(crate) fn helper(ready_fd: &str) -> Result<()> {
     rustix::process::setsid().map_err(|error| Error::io("leave the session", error.into()))?;
+    let number = ready_fd.parse().map_err(|_| Error::text("no descriptor to report to"))?;
+    // Whatever else we were started with must not live as long as the daemon.
+    let _ready = dhow_sys::fds::inherit(number)
+        .and_then(|ready| {
+            dhow_sys::fds::close_on_exec_from(3)?;
+            rustix::io::fcntl_setfd(&ready, FdFlags::empty())?;
+            Ok(ready)
+        })
+        .map_err(|error| Error::io("close descriptors", error))?;
     let error = Command::new("/proc/self/exe")
         .arg0("dhow")
         .args(["daemon", "--ready-fd", ready_fd])

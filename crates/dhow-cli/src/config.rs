@@ -39,6 +39,11 @@ pub(crate) const GLOBALS: &[Flag] = &[
 /// The version of Docker's command line whose behaviour this one follows.
 pub(crate) const DOCKER_VERSION: &str = "28.2.2";
 
+/// The client's version: as `docker`, the one of Docker whose behaviour it has.
+pub(crate) fn version(program: &str) -> &'static str {
+    if program == "docker" { DOCKER_VERSION } else { env!("CARGO_PKG_VERSION") }
+}
+
 /// What `--version` prints; as `docker` it is in the form scripts read.
 pub(crate) fn version_line(program: &str) -> String {
     let own = env!("CARGO_PKG_VERSION");

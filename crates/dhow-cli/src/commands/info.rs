@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 use super::runner;
 use crate::client::Request;
 use crate::command::{Command, Section};
-use crate::config::{DOCKER_VERSION, context};
+use crate::config::{context, version};
 use crate::error::{Error, Result};
 use crate::flags::{Flag, Parsed};
 use crate::format::document;
@@ -56,7 +56,7 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
     let mut all = server.as_ref().ok().cloned().unwrap_or_else(|| json!({}));
     all["ClientInfo"] = json!({
         "Debug": session.globals.debug,
-        "Version": DOCKER_VERSION,
+        "Version": version(&session.program),
         "Context": context,
         "Plugins": [],
         "Warnings": null,
@@ -94,7 +94,8 @@ impl Record for Info {
 
 fn client_text(session: &Session, context: &str) -> String {
     format!(
-        "Client: Dhow\n Version:    {DOCKER_VERSION}\n Context:    {context}\n Debug Mode: {}\n",
+        "Client: Dhow\n Version:    {}\n Context:    {context}\n Debug Mode: {}\n",
+        version(&session.program),
         session.globals.debug
     )
 }

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use super::runner;
 use crate::client::{MAX_VERSION, Request};
 use crate::command::{Command, Section};
-use crate::config::{DOCKER_VERSION, context};
+use crate::config::{context, version};
 use crate::error::{Error, Result};
 use crate::flags::{Flag, Parsed};
 use crate::format::document;
@@ -95,7 +95,7 @@ fn client_info(session: &Session, api: &str) -> Json {
         other => other,
     };
     json!({
-        "Version": DOCKER_VERSION,
+        "Version": version(&session.program),
         "ApiVersion": api,
         "DefaultAPIVersion": MAX_VERSION,
         "GitCommit": concat!("dhow-", env!("CARGO_PKG_VERSION")),
