@@ -17,6 +17,7 @@ use std::process::{Command, ExitCode};
 pub(crate) struct Options {
     engines: Vec<(String, PathBuf)>,
     only: Option<String>,
+    program: Option<PathBuf>,
     rounds: usize,
 }
 
@@ -26,6 +27,7 @@ impl Options {
         let mut options = Self {
             engines: Vec::new(),
             only: None,
+            program: None,
             rounds: 15,
         };
         let mut rest = arguments.iter();
@@ -41,6 +43,7 @@ impl Options {
                         .engines
                         .push((name.to_owned(), PathBuf::from(socket)));
                 }
+                "--program" => options.program = Some(PathBuf::from(value)),
                 "--only" => options.only = Some(value.clone()),
                 "--rounds" => {
                     options.rounds = value
@@ -79,7 +82,7 @@ pub(crate) struct Measurement {
 
 /// Runs all that `options` ask for and prints the table.
 pub(crate) fn run(options: &Options) -> ExitCode {
-    let program = release_build();
+    let program = options.program.clone().unwrap_or_else(release_build);
     let own = Engine::start_with(EngineOptions {
         program: Some(program.clone()),
         ..EngineOptions::default()

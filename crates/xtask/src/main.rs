@@ -20,6 +20,7 @@ Chores:
 
 Options of bench:
   --engine NAME=SOCKET     also measure the engine that listens on SOCKET (repeatable)
+  --program PATH           measure this program instead of a release build of the tree
   --only TEXT              run only the measurements whose name contains TEXT
   --rounds N               how often each is repeated (default 15)
 ";

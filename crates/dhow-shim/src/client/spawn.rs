@@ -48,11 +48,13 @@ pub(crate) async fn spawn(
 async fn launch(program: &Path, config: &ShimConfig, held: Vec<OwnedFd>) -> io::Result<(StdStream, Process)> {
     let program = program.to_path_buf();
     let name = format!("dhow-shim {}", config.id.get(..12).unwrap_or(&config.id));
-    let args = [name, "shim".into(), "--control".into(), "3".into(), "--held".into(), held.len().to_string()];
+    let container = config.state_dir.display().to_string();
+    let numbers = ["--control".into(), "3".into(), "--held".into(), held.len().to_string()];
+    let args = [name, "shim".into()].into_iter().chain(numbers).chain(["--container".into(), container]);
     let launched = tokio::task::spawn_blocking(move || {
         let (ours, theirs) = StdStream::pair()?;
         ours.set_nonblocking(true)?;
-        let args = args.into_iter().map(CString::new).collect::<Result<Vec<_>, _>>()?;
+        let args = args.map(CString::new).collect::<Result<Vec<_>, _>>()?;
         let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
         let env = [CString::new(path)?, CString::new(TUNABLES)?];
         let inherited: Vec<_> = std::iter::once(theirs.as_fd()).chain(held.iter().map(AsFd::as_fd)).collect();

@@ -35,6 +35,8 @@ impl Args {
                 Some("--config") => source = Some(Source::Config(value.into())),
                 Some("--control") => source = Some(Source::Control(number()?)),
                 Some("--held") => held = number()?,
+                // Only for those who read the list of processes.
+                Some("--container") => {}
                 _ => return Err(MainError::Usage),
             }
         }
@@ -75,7 +77,7 @@ mod tests {
     #[test]
     fn one_source_is_needed() {
         let control = Args { source: Source::Control(3), held: 2 };
-        assert_eq!(parse(&["--control", "3", "--held", "2"]), Some(control));
+        assert_eq!(parse(&["--control", "3", "--held", "2", "--container", "/x"]), Some(control));
         assert_eq!(parse(&["--config", "/c"]), Some(Args { source: Source::Config("/c".into()), held: 0 }));
         for wrong in [&[][..], &["--held", "1"], &["--config"], &["--control", "x"], &["extra"]] {
             assert_eq!(parse(wrong), None, "{wrong:?}");
