@@ -53,13 +53,26 @@ async fn pull(
     credentials: Credentials,
 ) -> Result<Response> {
     let reference = pull_reference(query.get("fromImage"), query.get("tag"))?;
+    // Docker pulls every tag when none is named (`docker pull --all-tags`).
+    let every_tag = wants_every_tag(query.get("fromImage"), query.get("tag"));
     progress(Failure::Status, move |sender| async move {
         images
             .pull(&reference, platform.as_ref(), &credentials, &sender)
             .await?;
+        if every_tag {
+            let note = "Only the tag latest was pulled: pulling all tags is not supported yet";
+            // Who reads nothing misses the note, and has the image all the same.
+            let _ = sender.send(Progress::line(note)).await;
+        }
         Ok(())
     })
     .await
+}
+
+/// Whether neither the name nor `tag` says which image of the repository is meant.
+fn wants_every_tag(name: &str, tag: &str) -> bool {
+    let named = Reference::parse(name);
+    tag.is_empty() && named.is_ok_and(|named| named.tag().is_none() && named.digest().is_none())
 }
 
 /// What is to be pulled: the name with the tag (or digest) that was given beside it.
@@ -239,6 +252,7 @@ mod tests {
             let reference = pull_reference(name, tag).unwrap();
             assert_eq!(reference.familiar(), wanted, "{name} {tag}");
         }
+        assert!(wants_every_tag("localhost:5000/a", "") && !wants_every_tag("a:1", ""));
         assert!(pull_reference("UPPER", "").is_err());
         assert!(pull_reference("busybox", "not a tag").is_err());
     }
