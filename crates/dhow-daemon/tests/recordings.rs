@@ -4,7 +4,7 @@
 use std::io::BufRead;
 
 use dhow_testkit::http::{Body, Client};
-use dhow_testkit::{Engine, EngineOptions, Registry, RegistryKind};
+use dhow_testkit::{Engine, Registry, RegistryKind};
 use recordings::{Answer, Exchange, Replay};
 
 #[path = "../../dhow-server/tests/recordings/mod.rs"]

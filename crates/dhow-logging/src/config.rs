@@ -57,10 +57,25 @@ pub struct LogConfig {
 }
 
 /// The options any driver takes.
-const COMMON_OPTIONS: &[&str] = &["mode", "max-buffer-size", "cache-disabled", "cache-max-size", "cache-max-file", "cache-compress"];
+const COMMON_OPTIONS: &[&str] = &[
+    "mode",
+    "max-buffer-size",
+    "cache-disabled",
+    "cache-max-size",
+    "cache-max-file",
+    "cache-compress",
+];
 /// The options of `json-file`.
-const JSON_FILE_OPTIONS: &[&str] =
-    &["max-file", "max-size", "compress", "labels", "labels-regex", "env", "env-regex", "tag"];
+const JSON_FILE_OPTIONS: &[&str] = &[
+    "max-file",
+    "max-size",
+    "compress",
+    "labels",
+    "labels-regex",
+    "env",
+    "env-regex",
+    "tag",
+];
 
 /// Checks a driver's name and options, with Docker's texts.
 ///
@@ -76,12 +91,16 @@ pub fn validate(driver: &str, options: &BTreeMap<String, String>) -> Result<(), 
     validate_mode(options)?;
     for option in options.keys().map(String::as_str) {
         if !JSON_FILE_OPTIONS.contains(&option) && !COMMON_OPTIONS.contains(&option) {
-            return Err(Error::UnknownOption { driver: "json-file".into(), option: option.into() });
+            return Err(Error::UnknownOption {
+                driver: "json-file".into(),
+                option: option.into(),
+            });
         }
     }
     for option in ["labels-regex", "env-regex"] {
         if let Some(pattern) = options.get(option) {
-            Regex::new(pattern).map_err(|error| Error::BadValue(format!("error parsing {option}: {error}")))?;
+            Regex::new(pattern)
+                .map_err(|error| Error::BadValue(format!("error parsing {option}: {error}")))?;
         }
     }
     if options.get("tag").is_some_and(|tag| tag.contains("{{")) {
@@ -93,9 +112,13 @@ pub fn validate(driver: &str, options: &BTreeMap<String, String>) -> Result<(), 
 fn validate_mode(options: &BTreeMap<String, String>) -> Result<(), Error> {
     let mode = options.get("mode").map_or("", String::as_str);
     if !matches!(mode, "" | "blocking" | "non-blocking") {
-        return Err(Error::BadValue(format!("logger: logging mode not supported: {mode}")));
+        return Err(Error::BadValue(format!(
+            "logger: logging mode not supported: {mode}"
+        )));
     }
-    let Some(size) = options.get("max-buffer-size") else { return Ok(()) };
+    let Some(size) = options.get("max-buffer-size") else {
+        return Ok(());
+    };
     if mode != "non-blocking" {
         let text = "logger: max-buffer-size option is only supported with 'mode=non-blocking'";
         return Err(Error::BadValue(text.into()));
@@ -120,8 +143,18 @@ pub fn attributes(
         .map(|(key, value)| (key.to_string(), value.to_string()))
         .collect();
     let mut selected = BTreeMap::new();
-    select(&mut selected, labels, options.get("labels"), options.get("labels-regex"));
-    select(&mut selected, &env, options.get("env"), options.get("env-regex"));
+    select(
+        &mut selected,
+        labels,
+        options.get("labels"),
+        options.get("labels-regex"),
+    );
+    select(
+        &mut selected,
+        &env,
+        options.get("env"),
+        options.get("env-regex"),
+    );
     if let Some(tag) = options.get("tag").filter(|tag| !tag.is_empty()) {
         selected.insert("tag".into(), tag.clone());
     }
@@ -134,10 +167,18 @@ fn select(
     names: Option<&String>,
     pattern: Option<&String>,
 ) {
-    let names: Vec<&str> = names.map(|names| names.split(',').collect()).unwrap_or_default();
-    let pattern = pattern.filter(|pattern| !pattern.is_empty()).and_then(|pattern| Regex::new(pattern).ok());
+    let names: Vec<&str> = names
+        .map(|names| names.split(',').collect())
+        .unwrap_or_default();
+    let pattern = pattern
+        .filter(|pattern| !pattern.is_empty())
+        .and_then(|pattern| Regex::new(pattern).ok());
     for (key, value) in from {
-        if names.contains(&key.as_str()) || pattern.as_ref().is_some_and(|pattern| pattern.is_match(key)) {
+        if names.contains(&key.as_str())
+            || pattern
+                .as_ref()
+                .is_some_and(|pattern| pattern.is_match(key))
+        {
             selected.insert(key.clone(), value.clone());
         }
     }
@@ -162,9 +203,13 @@ impl JsonFileOptions {
             Some(text) => parse_max_file(text)?,
             None => 1,
         };
-        match options.get("compress").map_or(Ok(false), |text| parse_bool(text))? {
+        match options
+            .get("compress")
+            .map_or(Ok(false), |text| parse_bool(text))?
+        {
             true if max_file < 2 || max_size.is_none() => Err(Error::BadValue(
-                "compress cannot be true when max-file is less than 2 or max-size is not set".into(),
+                "compress cannot be true when max-file is less than 2 or max-size is not set"
+                    .into(),
             )),
             true => Err(Error::Unsupported("compress".into())),
             false => Ok(Self { max_size, max_file }),
@@ -181,9 +226,9 @@ fn parse_max_size(text: &str) -> Result<u64, Error> {
 }
 
 fn parse_max_file(text: &str) -> Result<u32, Error> {
-    let number: i64 = text
-        .parse()
-        .map_err(|_| Error::BadValue(format!("strconv.Atoi: parsing \"{text}\": invalid syntax")))?;
+    let number: i64 = text.parse().map_err(|_| {
+        Error::BadValue(format!("strconv.Atoi: parsing \"{text}\": invalid syntax"))
+    })?;
     match u32::try_from(number) {
         Ok(number) if number >= 1 => Ok(number),
         _ => Err(Error::BadValue("max-file cannot be less than 1".into())),
@@ -195,7 +240,9 @@ fn parse_bool(text: &str) -> Result<bool, Error> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(Error::BadValue(format!("strconv.ParseBool: parsing \"{text}\": invalid syntax"))),
+        _ => Err(Error::BadValue(format!(
+            "strconv.ParseBool: parsing \"{text}\": invalid syntax"
+        ))),
     }
 }
 
@@ -204,8 +251,13 @@ fn human_size(text: &str, base: f64) -> Result<u64, String> {
     let last = text
         .rfind(|c: char| c.is_ascii_digit() || c == '.' || c == ' ')
         .ok_or_else(|| format!("invalid size: '{text}'"))?;
-    let (number, suffix) = (text[..=last].trim_end_matches(' '), text[last + 1..].to_ascii_lowercase());
-    let number: f64 = number.parse().map_err(|_| format!("strconv.ParseFloat: parsing \"{number}\": invalid syntax"))?;
+    let (number, suffix) = (
+        text[..=last].trim_end_matches(' '),
+        text[last + 1..].to_ascii_lowercase(),
+    );
+    let number: f64 = number
+        .parse()
+        .map_err(|_| format!("strconv.ParseFloat: parsing \"{number}\": invalid syntax"))?;
     if number < 0.0 || !number.is_finite() {
         return Err(format!("invalid size: '{text}'"));
     }
@@ -224,7 +276,11 @@ fn human_size(text: &str, base: f64) -> Result<u64, String> {
     Ok(truncate(number * scale))
 }
 
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked finite and not negative; saturates")]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "checked finite and not negative; saturates"
+)]
 const fn truncate(number: f64) -> u64 {
     number as u64
 }
@@ -235,7 +291,10 @@ mod tests {
     use super::*;
 
     fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-        pairs.iter().map(|(key, value)| ((*key).to_string(), (*value).to_string())).collect()
+        pairs
+            .iter()
+            .map(|(key, value)| ((*key).to_string(), (*value).to_string()))
+            .collect()
     }
 
     #[test]
@@ -261,21 +320,52 @@ mod tests {
     #[test]
     fn wrong_options_have_dockers_texts() {
         for (driver, options, text) in [
-            ("splunk", vec![], "logger: no log driver named 'splunk' is registered"),
-            ("json-file", vec![("max-sise", "1")], "unknown log opt 'max-sise' for json-file log driver"),
-            ("json-file", vec![("max-size", "0")], "max-size must be a positive number"),
-            ("json-file", vec![("max-file", "0")], "max-file cannot be less than 1"),
-            ("json-file", vec![("mode", "x")], "logger: logging mode not supported: x"),
+            (
+                "splunk",
+                vec![],
+                "logger: no log driver named 'splunk' is registered",
+            ),
+            (
+                "json-file",
+                vec![("max-sise", "1")],
+                "unknown log opt 'max-sise' for json-file log driver",
+            ),
+            (
+                "json-file",
+                vec![("max-size", "0")],
+                "max-size must be a positive number",
+            ),
+            (
+                "json-file",
+                vec![("max-file", "0")],
+                "max-file cannot be less than 1",
+            ),
+            (
+                "json-file",
+                vec![("mode", "x")],
+                "logger: logging mode not supported: x",
+            ),
             (
                 "",
                 vec![("compress", "true")],
                 "compress cannot be true when max-file is less than 2 or max-size is not set",
             ),
         ] {
-            assert_eq!(validate(driver, &map(&options)).unwrap_err().to_string(), text);
+            assert_eq!(
+                validate(driver, &map(&options)).unwrap_err().to_string(),
+                text
+            );
         }
         validate("none", &map(&[("whatever", "1")])).unwrap();
-        validate("json-file", &map(&[("max-size", "10m"), ("max-file", "3"), ("mode", "non-blocking")])).unwrap();
+        validate(
+            "json-file",
+            &map(&[
+                ("max-size", "10m"),
+                ("max-file", "3"),
+                ("mode", "non-blocking"),
+            ]),
+        )
+        .unwrap();
     }
 
     #[test]
@@ -283,6 +373,9 @@ mod tests {
         let options = map(&[("labels", "a,b"), ("env-regex", "^X_"), ("tag", "t")]);
         let labels = map(&[("a", "1"), ("c", "3")]);
         let env = ["X_Y=z=1".to_string(), "PATH=/bin".to_string()];
-        assert_eq!(attributes(&options, &labels, &env), map(&[("a", "1"), ("X_Y", "z=1"), ("tag", "t")]));
+        assert_eq!(
+            attributes(&options, &labels, &env),
+            map(&[("a", "1"), ("X_Y", "z=1"), ("tag", "t")])
+        );
     }
 }

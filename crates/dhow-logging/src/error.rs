@@ -79,7 +79,9 @@ pub enum Error {
 impl Classify for Error {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::UnknownDriver(_) | Self::UnknownOption { .. } | Self::BadValue(_) => ErrorKind::InvalidArgument,
+            Self::UnknownDriver(_) | Self::UnknownOption { .. } | Self::BadValue(_) => {
+                ErrorKind::InvalidArgument
+            }
             Self::Unsupported(_) | Self::NotReadable => ErrorKind::NotImplemented,
             _ => ErrorKind::System,
         }

@@ -37,7 +37,10 @@ pub struct LogSource {
 
 impl From<&LogConfig> for LogSource {
     fn from(config: &LogConfig) -> Self {
-        Self { driver: config.driver.clone(), path: config.path.clone() }
+        Self {
+            driver: config.driver.clone(),
+            path: config.path.clone(),
+        }
     }
 }
 
@@ -123,7 +126,11 @@ impl Reader {
             return Err(Error::NotReadable);
         }
         // Watch first: what is written while the files are being opened must not go unnoticed.
-        let watch = if options.follow { Some(Watch::new(&source.path)?) } else { None };
+        let watch = if options.follow {
+            Some(Watch::new(&source.path)?)
+        } else {
+            None
+        };
         let mut files = files::open_all(&source.path)?;
         if let Some(count) = options.tail {
             files::keep_tail(&mut files, count)?;
@@ -162,7 +169,11 @@ impl Reader {
                 return Ok(Progress::More);
             }
             if !self.fill()? && !self.next_file()? {
-                return Ok(if self.watch.is_none() || self.writer_ended { Progress::Ended } else { Progress::CaughtUp });
+                return Ok(if self.watch.is_none() || self.writer_ended {
+                    Progress::Ended
+                } else {
+                    Progress::CaughtUp
+                });
             }
         }
     }
@@ -189,7 +200,10 @@ impl Reader {
     /// When the log can't be watched.
     pub fn wait(&mut self, stop: BorrowedFd<'_>) -> Result<(), Error> {
         let changed = match &self.watch {
-            Some(watch) => watch.wait(stop).map_err(|source| Error::Watch { path: self.path.clone(), source })?,
+            Some(watch) => watch.wait(stop).map_err(|source| Error::Watch {
+                path: self.path.clone(),
+                source,
+            })?,
             None => false,
         };
         self.writer_ended |= !changed;
@@ -200,7 +214,9 @@ impl Reader {
     fn decode(&mut self, out: &mut Vec<u8>, full: usize) {
         while out.len() < full {
             let unread = &self.buffer[self.unread.clone()];
-            let Some(newline) = memchr::memchr(b'\n', unread) else { return };
+            let Some(newline) = memchr::memchr(b'\n', unread) else {
+                return;
+            };
             let line = &unread[..newline];
             self.unread.start += newline + 1;
             if let Some(file) = self.files.front_mut() {
@@ -218,7 +234,9 @@ impl Reader {
 
     /// Reads more of the current file behind what is unread; false at its end.
     fn fill(&mut self) -> Result<bool, Error> {
-        let Some(file) = self.files.front_mut() else { return Ok(false) };
+        let Some(file) = self.files.front_mut() else {
+            return Ok(false);
+        };
         self.buffer.copy_within(self.unread.clone(), 0);
         self.unread = 0..self.unread.len();
         if self.unread.end >= LONGEST_LINE {
@@ -230,7 +248,10 @@ impl Reader {
             self.buffer.resize(self.unread.end + BLOCK, 0);
         }
         let from = file.position + self.unread.end as u64;
-        let read = file.file.read_at(&mut self.buffer[self.unread.end..], from).map_err(|source| file.failed(source))?;
+        let read = file
+            .file
+            .read_at(&mut self.buffer[self.unread.end..], from)
+            .map_err(|source| file.failed(source))?;
         if read == 0 && file.length()? < file.position {
             // Someone has emptied the file; what is in it now was written since.
             file.position = 0;

@@ -34,7 +34,10 @@ impl Text {
         let (seconds, mut nanos) = (since.as_secs(), since.subsec_nanos());
         let (year, month, day) = civil(seconds / SECONDS_A_DAY);
         let clock = seconds % SECONDS_A_DAY;
-        let mut text = Self { bytes: [0; 30], length: 0 };
+        let mut text = Self {
+            bytes: [0; 30],
+            length: 0,
+        };
         text.number(year, 4);
         text.push(b'-');
         text.number(month, 2);
@@ -91,7 +94,11 @@ fn civil(days: u64) -> (u64, u64, u64) {
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * of_year + 2) / 153;
     let day = of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     (year, month, day)
 }
@@ -118,8 +125,13 @@ fn parse_utc(text: &[u8]) -> Option<Instant> {
     if z != b"Z" || text.len() < 19 || text[4] != b'-' || text[10] != b'T' || text[13] != b':' {
         return None;
     }
-    let date = days(number(&text[..4])?, number(&text[5..7])?, number(&text[8..10])?);
-    let clock = number(&text[11..13])? * 3600 + number(&text[14..16])? * 60 + number(&text[17..19])?;
+    let date = days(
+        number(&text[..4])?,
+        number(&text[5..7])?,
+        number(&text[8..10])?,
+    );
+    let clock =
+        number(&text[11..13])? * 3600 + number(&text[14..16])? * 60 + number(&text[17..19])?;
     let nanos = match &text[19..] {
         [] => 0,
         [b'.', digits @ ..] if !digits.is_empty() && digits.len() <= 9 => {
@@ -128,12 +140,16 @@ fn parse_utc(text: &[u8]) -> Option<Instant> {
         }
         _ => return None,
     };
-    Some(Instant { seconds: date * 86_400 + clock, nanos: u32::try_from(nanos).ok()? })
+    Some(Instant {
+        seconds: date * 86_400 + clock,
+        nanos: u32::try_from(nanos).ok()?,
+    })
 }
 
 fn number(digits: &[u8]) -> Option<i64> {
     digits.iter().try_fold(0_i64, |value, byte| {
-        byte.is_ascii_digit().then(|| value * 10 + i64::from(byte - b'0'))
+        byte.is_ascii_digit()
+            .then(|| value * 10 + i64::from(byte - b'0'))
     })
 }
 
@@ -153,7 +169,9 @@ pub(crate) fn push_fixed(out: &mut Vec<u8>, text: &[u8]) {
 }
 
 fn push_fixed_other(out: &mut Vec<u8>, text: &[u8]) {
-    let time: Option<jiff::Timestamp> = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+    let time: Option<jiff::Timestamp> = std::str::from_utf8(text)
+        .ok()
+        .and_then(|text| text.parse().ok());
     match time {
         Some(time) => out.extend_from_slice(format!("{time:.9}").as_bytes()),
         None => out.extend_from_slice(text),
@@ -187,9 +205,16 @@ mod tests {
     #[test]
     fn agrees_with_jiff_on_many_days() {
         for day in (0..40_000_u64).step_by(13) {
-            let (seconds, nanos) = (day * 86_400 + day % 86_400, u32::try_from(day).unwrap() * 1_000);
+            let (seconds, nanos) = (
+                day * 86_400 + day % 86_400,
+                u32::try_from(day).unwrap() * 1_000,
+            );
             let ours = text(seconds, nanos);
-            let time = jiff::Timestamp::new(i64::try_from(seconds).unwrap(), i32::try_from(nanos).unwrap()).unwrap();
+            let time = jiff::Timestamp::new(
+                i64::try_from(seconds).unwrap(),
+                i32::try_from(nanos).unwrap(),
+            )
+            .unwrap();
             assert_eq!(ours.parse::<jiff::Timestamp>().unwrap(), time);
             assert_eq!(parse(ours.as_bytes()).unwrap(), Instant::from(time));
         }
@@ -199,7 +224,13 @@ mod tests {
     fn reads_offsets_and_refuses_nonsense() {
         let utc = parse(b"2026-03-01T10:00:00.5Z").unwrap();
         assert_eq!(parse(b"2026-03-01T12:00:00.5+02:00").unwrap(), utc);
-        for bad in [&b""[..], b"Z", b"2026", b"2026-03-01T10:00:0xZ", b"2026-03-01T10:00:00.Z"] {
+        for bad in [
+            &b""[..],
+            b"Z",
+            b"2026",
+            b"2026-03-01T10:00:0xZ",
+            b"2026-03-01T10:00:00.Z",
+        ] {
             assert_eq!(parse(bad), None, "{}", String::from_utf8_lossy(bad));
         }
     }
@@ -209,7 +240,10 @@ mod tests {
         for (stored, fixed) in [
             ("2026-03-01T10:00:00Z", "2026-03-01T10:00:00.000000000Z"),
             ("2026-03-01T10:00:00.5Z", "2026-03-01T10:00:00.500000000Z"),
-            ("2026-03-01T12:00:00.123456789+02:00", "2026-03-01T10:00:00.123456789Z"),
+            (
+                "2026-03-01T12:00:00.123456789+02:00",
+                "2026-03-01T10:00:00.123456789Z",
+            ),
         ] {
             let mut out = Vec::new();
             push_fixed(&mut out, stored.as_bytes());

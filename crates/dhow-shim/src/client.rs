@@ -60,7 +60,11 @@ impl Shim {
     ///
     /// # Errors
     /// [`Error::Refused`] with the runtime's whole chain of errors; then nothing is left of the container or the shim.
-    pub async fn spawn(program: &Path, config: &ShimConfig, held: Vec<OwnedFd>) -> Result<(Self, Created), Error> {
+    pub async fn spawn(
+        program: &Path,
+        config: &ShimConfig,
+        held: Vec<OwnedFd>,
+    ) -> Result<(Self, Created), Error> {
         let (connection, created) = spawn::spawn(program, config, held).await?;
         Ok((Self::new(&config.socket, connection), created))
     }
@@ -76,7 +80,12 @@ impl Shim {
 
     fn new(socket: &Path, connection: Connection) -> Self {
         let idle = Mutex::new(Some(connection));
-        Self { inner: Arc::new(Inner { socket: socket.into(), idle }) }
+        Self {
+            inner: Arc::new(Inner {
+                socket: socket.into(),
+                idle,
+            }),
+        }
     }
 
     /// Lets a created container's init go on.
@@ -93,7 +102,12 @@ impl Shim {
     /// # Errors
     /// [`Error::Refused`] when the container has ended (kind `NotFound`).
     pub async fn kill(&self, signal: i32, all: bool) -> Result<(), Error> {
-        self.done(&Request::Kill { signal, all, exec: None }).await
+        self.done(&Request::Kill {
+            signal,
+            all,
+            exec: None,
+        })
+        .await
     }
 
     /// Sends a signal to an exec.
@@ -101,7 +115,12 @@ impl Shim {
     /// # Errors
     /// [`Error::Refused`] when the exec has ended (kind `NotFound`).
     pub async fn kill_exec(&self, id: &str, signal: i32) -> Result<(), Error> {
-        self.done(&Request::Kill { signal, all: false, exec: Some(id.into()) }).await
+        self.done(&Request::Kill {
+            signal,
+            all: false,
+            exec: Some(id.into()),
+        })
+        .await
     }
 
     /// What the shim knows now.
@@ -130,7 +149,9 @@ impl Shim {
                     event = connection.receive() => event,
                 };
                 // The end of the connection is the end of the shim.
-                let Ok(Response::Event(event)) = event else { return };
+                let Ok(Response::Event(event)) = event else {
+                    return;
+                };
                 if sender.send(event).await.is_err() {
                     return;
                 }
@@ -149,7 +170,10 @@ impl Shim {
     /// # Errors
     /// When the shim is gone.
     pub async fn attach(&self, request: AttachRequest) -> Result<UnixStream, Error> {
-        Ok(self.converted(&Request::Attach(request)).await?.into_stream())
+        Ok(self
+            .converted(&Request::Attach(request))
+            .await?
+            .into_stream())
     }
 
     /// Runs a process in the container.
@@ -157,8 +181,14 @@ impl Shim {
     /// # Errors
     /// [`Error::Refused`] with the runtime's chain.
     pub async fn exec(&self, request: &ExecRequest) -> Result<ExecStarted, Error> {
-        match self.exchange(&Request::Exec(Box::new(request.clone()))).await? {
-            (connection, Response::Process { pid, .. }) => Ok(ExecStarted { pid, stream: connection.into_stream() }),
+        match self
+            .exchange(&Request::Exec(Box::new(request.clone())))
+            .await?
+        {
+            (connection, Response::Process { pid, .. }) => Ok(ExecStarted {
+                pid,
+                stream: connection.into_stream(),
+            }),
             (_, other) => Err(self.unexpected(&other)),
         }
     }
@@ -179,7 +209,12 @@ impl Shim {
     /// # Errors
     /// [`Error::Refused`] when there is no terminal.
     pub async fn resize(&self, exec: Option<&str>, rows: u16, cols: u16) -> Result<(), Error> {
-        self.done(&Request::Resize { exec: exec.map(str::to_string), rows, cols }).await
+        self.done(&Request::Resize {
+            exec: exec.map(str::to_string),
+            rows,
+            cols,
+        })
+        .await
     }
 
     /// Freezes the container's processes.
@@ -203,7 +238,8 @@ impl Shim {
     /// # Errors
     /// [`Error::Refused`] with the runtime's chain.
     pub async fn update(&self, resources: &runtime::LinuxResources) -> Result<(), Error> {
-        self.done(&Request::Update(Box::new(resources.clone()))).await
+        self.done(&Request::Update(Box::new(resources.clone())))
+            .await
     }
 
     /// The process ids in the container, as the host sees them.
@@ -252,7 +288,12 @@ impl Shim {
     }
 
     async fn connection(&self) -> Result<Connection, Error> {
-        let idle = self.inner.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let idle = self
+            .inner
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         match idle {
             Some(connection) => Ok(connection),
             None => Connection::open(&self.inner.socket).await,
@@ -260,7 +301,11 @@ impl Shim {
     }
 
     fn put_back(&self, connection: Connection) {
-        *self.inner.idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
+        *self
+            .inner
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(connection);
     }
 
     fn unexpected(&self, answer: &Response) -> Error {

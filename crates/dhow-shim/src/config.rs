@@ -150,8 +150,11 @@ pub(crate) fn short_socket_path(socket: &Path) -> io::Result<(Option<OwnedFd>, P
     let (Some(folder), Some(name)) = (socket.parent(), socket.file_name()) else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
-    let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
+    let flags =
+        rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
     let folder = rustix::fs::open(folder, flags, rustix::fs::Mode::empty())?;
-    let path = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name);
+    let path = Path::new("/proc/self/fd")
+        .join(folder.as_raw_fd().to_string())
+        .join(name);
     Ok((Some(folder), path))
 }

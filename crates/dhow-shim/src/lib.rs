@@ -25,7 +25,9 @@ mod record;
 mod server;
 
 pub use client::{Created, ExecStarted, Shim};
-pub use config::{AttachRequest, ConsoleSize, ExecRequest, Rootfs, RuntimeChoice, SHIM_VERSION, ShimConfig};
+pub use config::{
+    AttachRequest, ConsoleSize, ExecRequest, Rootfs, RuntimeChoice, SHIM_VERSION, ShimConfig,
+};
 pub use error::Error;
 pub use protocol::{ExecState, ShimEvent, ShimState, ShimStatus};
 pub use record::{ExecRecord, ExitRecord, exec_records, exit_record};

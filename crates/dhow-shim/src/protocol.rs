@@ -150,13 +150,19 @@ const KINDS: [(ErrorKind, &str); 10] = [
 /// The name of an error's kind in a message.
 #[must_use]
 pub fn kind_name(kind: ErrorKind) -> &'static str {
-    KINDS.iter().find(|(known, _)| *known == kind).map_or("system", |(_, name)| name)
+    KINDS
+        .iter()
+        .find(|(known, _)| *known == kind)
+        .map_or("system", |(_, name)| name)
 }
 
 /// The kind with that name; an unknown one is the system's.
 #[must_use]
 pub fn kind_named(name: &str) -> ErrorKind {
-    KINDS.iter().find(|(_, known)| *known == name).map_or(ErrorKind::System, |(kind, _)| *kind)
+    KINDS
+        .iter()
+        .find(|(_, known)| *known == name)
+        .map_or(ErrorKind::System, |(kind, _)| *kind)
 }
 
 /// The highest version that both `ours` and `theirs` (oldest, newest) hold.
@@ -183,7 +189,9 @@ pub fn push_message(out: &mut Vec<u8>, message: &impl Serialize) {
 /// # Errors
 /// A message that is longer than any may be; the connection is no use any more.
 pub fn next_message(bytes: &[u8]) -> Result<Option<(&[u8], usize)>, TooLong> {
-    let Some((length, rest)) = bytes.split_first_chunk::<4>() else { return Ok(None) };
+    let Some((length, rest)) = bytes.split_first_chunk::<4>() else {
+        return Ok(None);
+    };
     let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
     if length > LONGEST_MESSAGE {
         return Err(TooLong(length));
@@ -292,7 +300,14 @@ mod tests {
 
     #[test]
     fn messages_arrive_whatever_the_cuts() {
-        let (mut bytes, sent) = (Vec::new(), [Request::Start, Request::Hello { min: 1, max: 2 }, Request::Pids]);
+        let (mut bytes, sent) = (
+            Vec::new(),
+            [
+                Request::Start,
+                Request::Hello { min: 1, max: 2 },
+                Request::Pids,
+            ],
+        );
         for request in &sent {
             push_message(&mut bytes, request);
         }
@@ -311,7 +326,10 @@ mod tests {
 
     #[test]
     fn a_message_too_long_is_refused_before_it_is_there() {
-        assert_eq!(next_message(&[255, 255, 255, 127]), Err(TooLong(0x7fff_ffff)));
+        assert_eq!(
+            next_message(&[255, 255, 255, 127]),
+            Err(TooLong(0x7fff_ffff))
+        );
         assert_eq!(next_message(&[255, 255, 255]), Ok(None));
     }
 
@@ -319,7 +337,12 @@ mod tests {
     fn what_version_1_looks_like_stays() {
         let text = |value: &Response| serde_json::to_string(value).unwrap();
         let finished_at = Timestamp::UNIX_EPOCH;
-        let exit = ExitRecord { code: 137, signal: Some(9), oom_killed: false, finished_at };
+        let exit = ExitRecord {
+            code: 137,
+            signal: Some(9),
+            oom_killed: false,
+            finished_at,
+        };
         assert_eq!(
             text(&Response::Event(ShimEvent::Exited(exit))),
             "{\"event\":{\"event\":\"exited\",\"code\":137,\"signal\":9,\"oom_killed\":false,\
@@ -328,8 +351,18 @@ mod tests {
         assert_eq!(text(&Response::Done), "\"done\"");
         for (request, expected) in [
             ("\"start\"", Request::Start),
-            ("{\"hello\":{\"min\":1,\"max\":9,\"new\":[]}}", Request::Hello { min: 1, max: 9 }),
-            ("{\"kill\":{\"signal\":15}}", Request::Kill { signal: 15, all: false, exec: None }),
+            (
+                "{\"hello\":{\"min\":1,\"max\":9,\"new\":[]}}",
+                Request::Hello { min: 1, max: 9 },
+            ),
+            (
+                "{\"kill\":{\"signal\":15}}",
+                Request::Kill {
+                    signal: 15,
+                    all: false,
+                    exec: None,
+                },
+            ),
         ] {
             assert_eq!(serde_json::from_str::<Request>(request).unwrap(), expected);
         }
@@ -337,7 +370,8 @@ mod tests {
 
     #[test]
     fn events_of_a_newer_shim_are_unknown_ones() {
-        let event: Response = serde_json::from_str("{\"event\":{\"event\":\"teleported\",\"to\":1}}").unwrap();
+        let event: Response =
+            serde_json::from_str("{\"event\":{\"event\":\"teleported\",\"to\":1}}").unwrap();
         assert_eq!(event, Response::Event(ShimEvent::Unknown));
     }
 

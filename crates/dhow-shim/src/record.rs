@@ -51,8 +51,15 @@ const EXECS_LIMIT: u64 = 64 * 1024;
 /// When the file is there and can't be read.
 pub fn exit_record(state_dir: &Path) -> Result<Option<ExitRecord>, Error> {
     let path = state_dir.join(EXIT_FILE);
-    let Some(bytes) = read_if_there(&path)? else { return Ok(None) };
-    serde_json::from_slice(&bytes).map(Some).map_err(|error| Error::Record { path, source: error.into() })
+    let Some(bytes) = read_if_there(&path)? else {
+        return Ok(None);
+    };
+    serde_json::from_slice(&bytes)
+        .map(Some)
+        .map_err(|error| Error::Record {
+            path,
+            source: error.into(),
+        })
 }
 
 /// The records of the execs that ended, oldest first (the newest few hundred of them).
@@ -64,7 +71,11 @@ pub fn exec_records(state_dir: &Path) -> Result<Vec<ExecRecord>, Error> {
     for name in [OLD_EXECS_FILE, EXECS_FILE] {
         let bytes = read_if_there(&state_dir.join(name))?.unwrap_or_default();
         // A last line that was torn by a crash is nobody's exit.
-        records.extend(bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()));
+        records.extend(
+            bytes
+                .split(|byte| *byte == b'\n')
+                .filter_map(|line| serde_json::from_slice(line).ok()),
+        );
     }
     Ok(records)
 }
@@ -73,7 +84,10 @@ fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     match std::fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(Error::Record { path: path.into(), source }),
+        Err(source) => Err(Error::Record {
+            path: path.into(),
+            source,
+        }),
     }
 }
 
@@ -93,7 +107,11 @@ pub(crate) struct Lock(File);
 impl Lock {
     /// Waits for the lock of a state folder.
     pub(crate) fn take(state_dir: &Path) -> io::Result<Self> {
-        let file = File::options().write(true).create(true).truncate(false).open(state_dir.join("lock"))?;
+        let file = File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(state_dir.join("lock"))?;
         flock(&file, FlockOperation::LockExclusive)?;
         Ok(Self(file))
     }
@@ -139,7 +157,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(exit_record(folder.path()).unwrap(), None);
         let finished_at = Timestamp::now();
-        let record = ExitRecord { code: 3, signal: None, oom_killed: true, finished_at };
+        let record = ExitRecord {
+            code: 3,
+            signal: None,
+            oom_killed: true,
+            finished_at,
+        };
         write_exit(folder.path(), &record).unwrap();
         assert_eq!(exit_record(folder.path()).unwrap(), Some(record));
         clear(folder.path()).unwrap();
@@ -174,11 +197,19 @@ mod tests {
     #[test]
     fn the_newest_execs_are_kept_and_the_file_stays_small() {
         let folder = tempfile::tempdir().unwrap();
-        let record = |number| ExecRecord { id: format!("exec{number}"), code: number, finished_at: Timestamp::now() };
+        let record = |number| ExecRecord {
+            id: format!("exec{number}"),
+            code: number,
+            finished_at: Timestamp::now(),
+        };
         for number in 0..3000 {
             add_exec(folder.path(), &record(number)).unwrap();
         }
-        let codes: Vec<i32> = exec_records(folder.path()).unwrap().iter().map(|record| record.code).collect();
+        let codes: Vec<i32> = exec_records(folder.path())
+            .unwrap()
+            .iter()
+            .map(|record| record.code)
+            .collect();
         assert!(codes.len() > 500 && codes.len() < 2000, "{}", codes.len());
         assert!(codes.windows(2).all(|pair| pair[0] + 1 == pair[1]));
         assert_eq!(codes.last(), Some(&2999));

@@ -80,7 +80,13 @@ fn run(args: &[OsString], simulated: Option<Simulated>) -> Result<ExitCode, erro
 fn prepare() -> io::Result<SignalFd> {
     let handled = SignalSet::of(&[libc_signal::CHLD, libc_signal::TERM]);
     let mut blocked = handled;
-    for signal in [libc_signal::HUP, libc_signal::INT, libc_signal::QUIT, libc_signal::USR1, libc_signal::USR2] {
+    for signal in [
+        libc_signal::HUP,
+        libc_signal::INT,
+        libc_signal::QUIT,
+        libc_signal::USR1,
+        libc_signal::USR2,
+    ] {
         blocked = blocked.with(signal);
     }
     dhow_sys::signal::block(&blocked)?;
@@ -107,7 +113,10 @@ mod libc_signal {
 
 fn read_config(path: &Path) -> Result<ShimConfig, error::MainError> {
     let read = || serde_json::from_slice(&std::fs::read(path)?).map_err(io::Error::from);
-    read().map_err(|source| error::MainError::Config { path: path.into(), source })
+    read().map_err(|source| error::MainError::Config {
+        path: path.into(),
+        source,
+    })
 }
 
 /// Makes the container which the client on `control` asks for, and serves.
@@ -119,10 +128,19 @@ fn serve_control(
     signals: SignalFd,
     simulated: Option<Simulated>,
 ) -> io::Result<ExitCode> {
-    let Request::Hello { min, max } = receive(&mut control)? else { return Err(io::ErrorKind::InvalidData.into()) };
+    let Request::Hello { min, max } = receive(&mut control)? else {
+        return Err(io::ErrorKind::InvalidData.into());
+    };
     let (ours, theirs) = ((protocol::OLDEST, protocol::NEWEST), (min, max));
     let version = protocol::negotiate(ours, theirs);
-    send(&mut control, &Response::Hello { min: ours.0, max: ours.1, version })?;
+    send(
+        &mut control,
+        &Response::Hello {
+            min: ours.0,
+            max: ours.1,
+            version,
+        },
+    )?;
     let (Some(_), Request::Create(config)) = (version, receive(&mut control)?) else {
         return Err(io::ErrorKind::InvalidData.into());
     };

@@ -1,4 +1,9 @@
-#![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    missing_docs,
+    reason = "tests"
+)]
 //! Real shims with real containers; needs root.
 
 mod common;
@@ -26,13 +31,29 @@ impl Real {
         }
         let mut fixture = Fixture::new(&[]);
         let path = |name: &str| fixture.folder.path().join(name);
-        for name in ["lower/etc", "lower/proc", "lower/dev", "lower/tmp", "upper", "work"] {
+        for name in [
+            "lower/etc",
+            "lower/proc",
+            "lower/dev",
+            "lower/tmp",
+            "upper",
+            "work",
+        ] {
             std::fs::create_dir_all(path(name)).unwrap();
         }
         std::fs::copy(program(), path("lower/payload")).unwrap();
-        std::fs::write(path("lower/etc/passwd"), "root:x:0:0::/:\nuser:x:1000:1000::/:\n").unwrap();
-        let cgroup = format!("/dhow-test-{}-{}", std::process::id(), fixture.folder.path().display())
-            .replace("/tmp/", "").replace('.', "");
+        std::fs::write(
+            path("lower/etc/passwd"),
+            "root:x:0:0::/:\nuser:x:1000:1000::/:\n",
+        )
+        .unwrap();
+        let cgroup = format!(
+            "/dhow-test-{}-{}",
+            std::process::id(),
+            fixture.folder.path().display()
+        )
+        .replace("/tmp/", "")
+        .replace('.', "");
         let rootfs = Rootfs::Overlay {
             lower: vec![path("lower")],
             upper: Some(path("upper")),
@@ -74,7 +95,11 @@ impl Drop for Real {
     fn drop(&mut self) {
         self.fixture.end();
         // What the container's own group was made in.
-        for hierarchy in std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
+        for hierarchy in std::fs::read_dir("/sys/fs/cgroup")
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
             let _ = std::fs::remove_dir(hierarchy.path().join(&self.cgroup[1..]));
         }
         let _ = std::fs::remove_dir(Path::new("/sys/fs/cgroup").join(&self.cgroup[1..]));
@@ -82,8 +107,15 @@ impl Drop for Real {
 }
 
 fn process(words: &[&str]) -> dhow_oci::runtime::Process {
-    let args: Vec<String> = std::iter::once("/payload").chain(words.iter().copied()).map(String::from).collect();
-    ProcessBuilder::default().cwd("/").args(args).build().unwrap()
+    let args: Vec<String> = std::iter::once("/payload")
+        .chain(words.iter().copied())
+        .map(String::from)
+        .collect();
+    ProcessBuilder::default()
+        .cwd("/")
+        .args(args)
+        .build()
+        .unwrap()
 }
 
 fn mounts() -> String {
@@ -92,7 +124,9 @@ fn mounts() -> String {
 
 #[tokio::test]
 async fn a_container_runs_and_leaves_nothing() {
-    let Some(mut real) = Real::new(&["both"]) else { return };
+    let Some(mut real) = Real::new(&["both"]) else {
+        return;
+    };
     let (output, exit) = within(real.fixture.run()).await;
     assert_eq!(output.text(), ("to stdout\n", "to stderr\n"));
     assert_eq!((exit.code, exit.signal, exit.oom_killed), (0, None, false));
@@ -105,13 +139,17 @@ async fn a_container_runs_and_leaves_nothing() {
 
 #[tokio::test]
 async fn a_foreign_runtime_does_the_same() {
-    let Some(mut real) = Real::new(&["both"]) else { return };
+    let Some(mut real) = Real::new(&["both"]) else {
+        return;
+    };
     let program = Path::new("/usr/sbin/runc");
     if !program.exists() {
         eprintln!("SKIPPED: no {}", program.display());
         return;
     }
-    real.fixture.config.runtime = RuntimeChoice::External { program: program.into() };
+    real.fixture.config.runtime = RuntimeChoice::External {
+        program: program.into(),
+    };
     let (output, exit) = within(real.fixture.run()).await;
     assert_eq!(output.text(), ("to stdout\n", "to stderr\n"));
     assert_eq!((exit.code, exit.signal), (0, None));
@@ -124,8 +162,13 @@ async fn a_foreign_runtime_does_the_same() {
 /// The control groups of the container that are still there.
 fn groups(real: &Real) -> Vec<PathBuf> {
     let name = format!("{}/{}", &real.cgroup[1..], real.fixture.config.id);
-    let hierarchies = std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
-    let mut groups: Vec<PathBuf> = hierarchies.map(|hierarchy| hierarchy.path().join(&name)).collect();
+    let hierarchies = std::fs::read_dir("/sys/fs/cgroup")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut groups: Vec<PathBuf> = hierarchies
+        .map(|hierarchy| hierarchy.path().join(&name))
+        .collect();
     groups.push(Path::new("/sys/fs/cgroup").join(&name));
     groups.retain(|group| group.exists());
     groups
@@ -133,11 +176,22 @@ fn groups(real: &Real) -> Vec<PathBuf> {
 
 #[tokio::test]
 async fn errors_are_told_whole_and_leave_nothing() {
-    let Some(mut real) = Real::new(&[]) else { return };
+    let Some(mut real) = Real::new(&[]) else {
+        return;
+    };
     for (args, text) in [
-        (["/no/such", ""], "exec: \"/no/such\": stat /no/such: no such file or directory"),
-        (["nothere", ""], "exec: \"nothere\": executable file not found in $PATH"),
-        (["/etc/passwd", ""], "exec: \"/etc/passwd\": permission denied"),
+        (
+            ["/no/such", ""],
+            "exec: \"/no/such\": stat /no/such: no such file or directory",
+        ),
+        (
+            ["nothere", ""],
+            "exec: \"nothere\": executable file not found in $PATH",
+        ),
+        (
+            ["/etc/passwd", ""],
+            "exec: \"/etc/passwd\": permission denied",
+        ),
     ] {
         real.fixture.write_spec(&serde_json::json!({
             "ociVersion": "1.2.0", "root": {"path": "rootfs"},
@@ -154,14 +208,19 @@ async fn errors_are_told_whole_and_leave_nothing() {
     real.write_spec(&["exit", "0"], &serde_json::json!({}));
     real.fixture.config.user = "nobody-here".into();
     let error = within(real.fixture.spawn()).await.unwrap_err().to_string();
-    assert_eq!(error, "unable to find user nobody-here: no matching entries in passwd file");
+    assert_eq!(
+        error,
+        "unable to find user nobody-here: no matching entries in passwd file"
+    );
     assert!(!mounts().contains(real.fixture.folder.path().to_str().unwrap()));
     assert_eq!(groups(&real), Vec::<PathBuf>::new());
 }
 
 #[tokio::test]
 async fn execs_terminals_pausing_and_users() {
-    let Some(mut real) = Real::new(&["sleep"]) else { return };
+    let Some(mut real) = Real::new(&["sleep"]) else {
+        return;
+    };
     real.fixture.config.user = "user".into();
     let (shim, _) = within(real.fixture.spawn()).await.unwrap();
     let events = shim.subscribe().await.unwrap();
@@ -178,7 +237,10 @@ async fn execs_terminals_pausing_and_users() {
     request.process = process(&[]);
     request.process.set_args(Some(vec!["/no/such".into()]));
     let error = within(shim.exec(&request)).await.unwrap_err().to_string();
-    assert!(error.ends_with("exec: \"/no/such\": stat /no/such: no such file or directory"), "{error}");
+    assert!(
+        error.ends_with("exec: \"/no/such\": stat /no/such: no such file or directory"),
+        "{error}"
+    );
     shim.pause().await.unwrap();
     assert_eq!(shim.state().await.unwrap().status, ShimStatus::Paused);
     shim.resume().await.unwrap();
@@ -191,8 +253,13 @@ async fn execs_terminals_pausing_and_users() {
 
 #[tokio::test]
 async fn memory_running_out_is_noticed() {
-    let Some(mut real) = Real::new(&[]) else { return };
-    real.write_spec(&["eat", "200"], &serde_json::json!({"memory": {"limit": 20_000_000, "swap": 20_000_000}}));
+    let Some(mut real) = Real::new(&[]) else {
+        return;
+    };
+    real.write_spec(
+        &["eat", "200"],
+        &serde_json::json!({"memory": {"limit": 20_000_000, "swap": 20_000_000}}),
+    );
     let (shim, _) = within(real.fixture.spawn()).await.unwrap();
     let mut events = shim.subscribe().await.unwrap();
     shim.start().await.unwrap();
@@ -209,9 +276,13 @@ async fn memory_running_out_is_noticed() {
 
 #[tokio::test]
 async fn held_descriptors_are_held_and_stay_outside() {
-    let Some(mut real) = Real::new(&["fds"]) else { return };
+    let Some(mut real) = Real::new(&["fds"]) else {
+        return;
+    };
     let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
-    let (shim, created) = within(Shim::spawn(&program(), &real.fixture.config, vec![write])).await.unwrap();
+    let (shim, created) = within(Shim::spawn(&program(), &real.fixture.config, vec![write]))
+        .await
+        .unwrap();
     real.fixture.shim_pid = Some(created.shim_pid);
     let stream = shim.attach(ALL).await.unwrap();
     shim.start().await.unwrap();
@@ -225,20 +296,39 @@ async fn held_descriptors_are_held_and_stay_outside() {
 
 #[tokio::test]
 async fn nothing_changes_for_the_container_when_its_daemon_is_killed() {
-    let Some(mut real) = Real::new(&["count", "2000000", "6"]) else { return };
+    let Some(mut real) = Real::new(&["count", "2000000", "6"]) else {
+        return;
+    };
     // Another process is the daemon: it starts the container, is slow in reading its output, and is killed.
     let config = real.fixture.folder.path().join("config.json");
     std::fs::write(&config, serde_json::to_vec(&real.fixture.config).unwrap()).unwrap();
-    let mut daemon = Command::new(program()).arg("daemon").arg(&config).stdout(Stdio::piped()).spawn().unwrap();
+    let mut daemon = Command::new(program())
+        .arg("daemon")
+        .arg(&config)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut line = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(daemon.stdout.take().unwrap()), &mut line).unwrap();
+    std::io::BufRead::read_line(
+        &mut std::io::BufReader::new(daemon.stdout.take().unwrap()),
+        &mut line,
+    )
+    .unwrap();
     real.fixture.shim_pid = line.trim().parse().ok();
-    let pid = rustix::process::Pid::from_raw(i32::try_from(real.fixture.shim_pid.unwrap()).unwrap()).unwrap();
+    let pid =
+        rustix::process::Pid::from_raw(i32::try_from(real.fixture.shim_pid.unwrap()).unwrap())
+            .unwrap();
     let shim = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap();
     daemon.kill().unwrap();
     daemon.wait().unwrap();
-    let mut ends = [rustix::event::PollFd::new(&shim, rustix::event::PollFlags::IN)];
+    let mut ends = [rustix::event::PollFd::new(
+        &shim,
+        rustix::event::PollFlags::IN,
+    )];
     rustix::event::poll(&mut ends, None).unwrap();
-    assert_eq!(exit_record(real.fixture.state_dir()).unwrap().unwrap().code, 6);
+    assert_eq!(
+        exit_record(real.fixture.state_dir()).unwrap().unwrap().code,
+        6
+    );
     assert!(real.fixture.log() == count(0..2_000_000));
 }

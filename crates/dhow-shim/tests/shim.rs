@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use common::{ALL, Fixture, Output, count, exec, exited, is_shim, within};
 use dhow_errdefs::Classify;
-use dhow_shim::{AttachRequest, ConsoleSize, Error, ExecRequest, Shim, ShimEvent, ShimStatus, exec_records, exit_record};
+use dhow_shim::{
+    AttachRequest, ConsoleSize, Error, ExecRequest, Shim, ShimEvent, ShimStatus, exec_records,
+    exit_record,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[tokio::test]
@@ -59,7 +62,11 @@ async fn a_client_that_reads_late_gets_everything() {
     // The container is held up by the slow client: it can't have ended.
     assert_eq!(events.recv().await, Some(ShimEvent::Started));
     assert_eq!(shim.state().await.unwrap().status, ShimStatus::Running);
-    assert!(tokio::time::timeout(Duration::from_millis(300), events.recv()).await.is_err());
+    assert!(
+        tokio::time::timeout(Duration::from_millis(300), events.recv())
+            .await
+            .is_err()
+    );
     let slow = within(Output::read(slow)).await;
     assert!(slow.text().0 == count(0..300_000));
     assert_eq!(quick.await.unwrap(), slow);
@@ -86,7 +93,10 @@ async fn input_reaches_the_process_and_its_end_too() {
     (fixture.config.open_stdin, fixture.config.stdin_once) = (true, true);
     let (shim, _) = fixture.spawn().await.unwrap();
     let events = shim.subscribe().await.unwrap();
-    let stream = shim.attach(AttachRequest { stdin: true, ..ALL }).await.unwrap();
+    let stream = shim
+        .attach(AttachRequest { stdin: true, ..ALL })
+        .await
+        .unwrap();
     shim.start().await.unwrap();
     // More than all buffers on the way hold, both ways.
     let text = count(0..400_000);
@@ -109,7 +119,10 @@ async fn input_reaches_the_process_and_its_end_too() {
 fn unframe(mut bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     while let Some((header, rest)) = bytes.split_first_chunk::<8>() {
-        let length = usize::try_from(u32::from_be_bytes([header[4], header[5], header[6], header[7]])).unwrap();
+        let length = usize::try_from(u32::from_be_bytes([
+            header[4], header[5], header[6], header[7],
+        ]))
+        .unwrap();
         out.extend_from_slice(&rest[..length]);
         bytes = &rest[length..];
     }
@@ -123,7 +136,10 @@ async fn input_that_stays_open_only_detaches() {
     let (shim, _) = fixture.spawn().await.unwrap();
     shim.start().await.unwrap();
     for word in ["one", "two"] {
-        let mut stream = shim.attach(AttachRequest { stdin: true, ..ALL }).await.unwrap();
+        let mut stream = shim
+            .attach(AttachRequest { stdin: true, ..ALL })
+            .await
+            .unwrap();
         stream.write_all(word.as_bytes()).await.unwrap();
         let mut frame = [0; 11];
         within(stream.read_exact(&mut frame)).await.unwrap();
@@ -140,7 +156,10 @@ async fn input_that_stays_open_only_detaches() {
 async fn a_terminal_is_raw_and_has_a_size() {
     let mut fixture = Fixture::new(&["size"]);
     fixture.config.terminal = true;
-    fixture.config.console_size = Some(ConsoleSize { rows: 33, cols: 111 });
+    fixture.config.console_size = Some(ConsoleSize {
+        rows: 33,
+        cols: 111,
+    });
     let (shim, _) = fixture.spawn().await.unwrap();
     let mut stream = shim.attach(ALL).await.unwrap();
     shim.start().await.unwrap();
@@ -154,7 +173,10 @@ async fn a_terminal_is_raw_and_has_a_size() {
 async fn resizing_needs_a_terminal() {
     let mut fixture = Fixture::new(&["size"]);
     let (shim, _) = fixture.spawn().await.unwrap();
-    assert_eq!(shim.resize(None, 1, 2).await.unwrap_err().to_string(), "no terminal");
+    assert_eq!(
+        shim.resize(None, 1, 2).await.unwrap_err().to_string(),
+        "no terminal"
+    );
     fixture.config.terminal = true;
     // The next shim may take over the socket's path before this one is done.
     shim.kill(9, true).await.unwrap();
@@ -171,15 +193,21 @@ async fn resizing_needs_a_terminal() {
 async fn a_container_that_can_not_be_made_leaves_no_shim() {
     let mut fixture = Fixture::new(&[]);
     fixture.write_spec(&serde_json::json!({
-        "ociVersion": "1.2.0", "root": {"path": "/"}, 
+        "ociVersion": "1.2.0", "root": {"path": "/"},
         "process": {"cwd": "/", "args": ["/no/such"], "user": {"uid": 0, "gid": 0}},
     }));
     let error = fixture.spawn().await.unwrap_err();
     let text = error.to_string();
-    assert!(text.ends_with("exec: \"/no/such\": stat /no/such: no such file or directory"), "{text}");
+    assert!(
+        text.ends_with("exec: \"/no/such\": stat /no/such: no such file or directory"),
+        "{text}"
+    );
     assert_eq!(error.kind(), dhow_errdefs::ErrorKind::InvalidArgument);
     assert!(!fixture.config.socket.exists());
-    let left: Vec<_> = std::fs::read_dir(fixture.state_dir()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let left: Vec<_> = std::fs::read_dir(fixture.state_dir())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
     assert_eq!(left, ["lock"]);
 }
 
@@ -191,21 +219,46 @@ async fn execs_have_streams_and_codes_of_their_own() {
     shim.start().await.unwrap();
     assert_eq!(events.recv().await, Some(ShimEvent::Started));
     let started = shim.exec(&exec("e1", &["both"])).await.unwrap();
-    assert_eq!(within(Output::read(started.stream)).await.text(), ("to stdout\n", "to stderr\n"));
+    assert_eq!(
+        within(Output::read(started.stream)).await.text(),
+        ("to stdout\n", "to stderr\n")
+    );
     assert_eq!(shim.exec_state("e1").await.unwrap().exit_code, Some(0));
-    assert_eq!(within(events.recv()).await, Some(ShimEvent::ExecExited { id: "e1".into(), code: 0 }));
-    let started = shim.exec(&exec("e2", &["count", "100000", "3"])).await.unwrap();
+    assert_eq!(
+        within(events.recv()).await,
+        Some(ShimEvent::ExecExited {
+            id: "e1".into(),
+            code: 0
+        })
+    );
+    let started = shim
+        .exec(&exec("e2", &["count", "100000", "3"]))
+        .await
+        .unwrap();
     assert!(within(Output::read(started.stream)).await.text().0 == count(0..100_000));
     assert_eq!(shim.exec_state("e2").await.unwrap().exit_code, Some(3));
     // Nothing of it is the container's.
     assert_eq!(fixture.log(), "");
-    let codes: Vec<_> = exec_records(fixture.state_dir()).unwrap().iter().map(|record| record.code).collect();
+    let codes: Vec<_> = exec_records(fixture.state_dir())
+        .unwrap()
+        .iter()
+        .map(|record| record.code)
+        .collect();
     assert_eq!(codes, [0, 3]);
-    assert_eq!(shim.exec_state("e9").await.unwrap_err().to_string(), "no such exec: e9");
-    let request = ExecRequest { terminal: true, console_size: Some(ConsoleSize { rows: 2, cols: 9 }), ..exec("e3", &["size"]) };
+    assert_eq!(
+        shim.exec_state("e9").await.unwrap_err().to_string(),
+        "no such exec: e9"
+    );
+    let request = ExecRequest {
+        terminal: true,
+        console_size: Some(ConsoleSize { rows: 2, cols: 9 }),
+        ..exec("e3", &["size"])
+    };
     let mut started = shim.exec(&request).await.unwrap();
     let mut text = String::new();
-    within(started.stream.read_to_string(&mut text)).await.unwrap();
+    within(started.stream.read_to_string(&mut text))
+        .await
+        .unwrap();
     assert_eq!(text, "2x9\r\n");
     shim.kill(9, true).await.unwrap();
     assert_eq!(exited(events).await.code, 137);
@@ -216,7 +269,13 @@ async fn an_exec_reads_its_client_to_the_end() {
     let mut fixture = Fixture::new(&["sleep"]);
     let (shim, _) = fixture.spawn().await.unwrap();
     shim.start().await.unwrap();
-    let mut started = shim.exec(&ExecRequest { stdin: true, ..exec("e", &["cat"]) }).await.unwrap();
+    let mut started = shim
+        .exec(&ExecRequest {
+            stdin: true,
+            ..exec("e", &["cat"])
+        })
+        .await
+        .unwrap();
     started.stream.write_all(b"hello").await.unwrap();
     started.stream.shutdown().await.unwrap();
     assert_eq!(within(Output::read(started.stream)).await.text().0, "hello");
@@ -235,8 +294,13 @@ async fn an_exec_is_not_held_open_by_what_it_leaves_behind() {
     let request = exec("e", &["leave", common::program().to_str().unwrap()]);
     let started = shim.exec(&request).await.unwrap();
     let begun = std::time::Instant::now();
-    assert_eq!(within(Output::read(started.stream)).await.text().0, "left\n");
-    assert!(begun.elapsed() > Duration::from_millis(1500) && begun.elapsed() < Duration::from_secs(20));
+    assert_eq!(
+        within(Output::read(started.stream)).await.text().0,
+        "left\n"
+    );
+    assert!(
+        begun.elapsed() > Duration::from_millis(1500) && begun.elapsed() < Duration::from_secs(20)
+    );
     assert_eq!(shim.exec_state("e").await.unwrap().exit_code, Some(0));
     shim.kill(9, true).await.unwrap();
 }
@@ -249,14 +313,24 @@ async fn the_next_client_finds_everything_as_it_is() {
     drop(shim);
     let shim = Shim::connect(&fixture.config.socket).await.unwrap();
     let state = shim.state().await.unwrap();
-    assert_eq!((state.status, state.pid, state.shim_pid), (ShimStatus::Running, created.pid, created.shim_pid));
+    assert_eq!(
+        (state.status, state.pid, state.shim_pid),
+        (ShimStatus::Running, created.pid, created.shim_pid)
+    );
     let mut events = shim.subscribe().await.unwrap();
     assert_eq!(events.recv().await, Some(ShimEvent::Started));
-    shim.update(&dhow_oci::runtime::LinuxResources::default()).await.unwrap();
+    shim.update(&dhow_oci::runtime::LinuxResources::default())
+        .await
+        .unwrap();
     assert!(shim.pids().await.unwrap().contains(&created.pid));
     shim.kill(9, true).await.unwrap();
     assert_eq!(exited(events).await.code, 137);
-    assert!(Shim::connect(&fixture.config.socket).await.unwrap_err().is_gone());
+    assert!(
+        Shim::connect(&fixture.config.socket)
+            .await
+            .unwrap_err()
+            .is_gone()
+    );
     assert!(shim.state().await.unwrap_err().is_gone());
 }
 
@@ -280,8 +354,16 @@ async fn garbage_on_the_socket_harms_nobody() {
     let mut fixture = Fixture::new(&["sleep"]);
     let (shim, created) = fixture.spawn().await.unwrap();
     shim.start().await.unwrap();
-    for garbage in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"\xff\xff\xff\xff", b"\x02\0\0\0{}", b"\x07\0\0\0\"start\"", b""] {
-        let mut stream = tokio::net::UnixStream::connect(&fixture.config.socket).await.unwrap();
+    for garbage in [
+        &b"GET / HTTP/1.1\r\n\r\n"[..],
+        b"\xff\xff\xff\xff",
+        b"\x02\0\0\0{}",
+        b"\x07\0\0\0\"start\"",
+        b"",
+    ] {
+        let mut stream = tokio::net::UnixStream::connect(&fixture.config.socket)
+            .await
+            .unwrap();
         // The shim may have hung up already.
         let _ = stream.write_all(garbage).await;
         let _ = stream.shutdown().await;
@@ -298,10 +380,13 @@ async fn versions_are_agreed_on() {
     let mut fixture = Fixture::new(&["sleep"]);
     let (shim, _) = fixture.spawn().await.unwrap();
     // A newer client that still speaks ours, with a field we don't know, and one that does not.
-    for (hello, version) in
-        [("{\"hello\":{\"min\":1,\"max\":99,\"name\":\"x\"}}", "1"), ("{\"hello\":{\"min\":98,\"max\":99}}", "null")]
-    {
-        let mut stream = tokio::net::UnixStream::connect(&fixture.config.socket).await.unwrap();
+    for (hello, version) in [
+        ("{\"hello\":{\"min\":1,\"max\":99,\"name\":\"x\"}}", "1"),
+        ("{\"hello\":{\"min\":98,\"max\":99}}", "null"),
+    ] {
+        let mut stream = tokio::net::UnixStream::connect(&fixture.config.socket)
+            .await
+            .unwrap();
         let mut bytes = Vec::new();
         for message in [hello, "{\"teleport\":{}}"] {
             bytes.extend(u32::try_from(message.len()).unwrap().to_le_bytes());
@@ -312,8 +397,17 @@ async fn versions_are_agreed_on() {
         let mut answer = Vec::new();
         let _ = within(stream.read_to_end(&mut answer)).await;
         let answer = String::from_utf8_lossy(&answer).into_owned();
-        assert!(answer.contains(&format!("{{\"hello\":{{\"min\":1,\"max\":1,\"version\":{version}}}}}")), "{answer}");
-        assert_eq!(answer.contains("not_implemented"), version == "1", "{answer}");
+        assert!(
+            answer.contains(&format!(
+                "{{\"hello\":{{\"min\":1,\"max\":1,\"version\":{version}}}}}"
+            )),
+            "{answer}"
+        );
+        assert_eq!(
+            answer.contains("not_implemented"),
+            version == "1",
+            "{answer}"
+        );
     }
     shim.kill(9, true).await.unwrap();
 }
@@ -324,20 +418,29 @@ async fn a_shim_of_another_time_is_refused_or_understood() {
     let socket = folder.path().join("shim.sock");
     let listener = tokio::net::UnixListener::bind(&socket).unwrap();
     // What an old shim may say: only what version 1 always had; and one too new.
-    let answers = ["{\"hello\":{\"min\":0,\"max\":1,\"version\":1}}", "{\"hello\":{\"min\":7,\"max\":9}}"];
+    let answers = [
+        "{\"hello\":{\"min\":0,\"max\":1,\"version\":1}}",
+        "{\"hello\":{\"min\":7,\"max\":9}}",
+    ];
     let serving = tokio::spawn(async move {
         for answer in answers {
             let (mut stream, _) = listener.accept().await.unwrap();
             let length = stream.read_u32_le().await.unwrap();
             let mut hello = vec![0; usize::try_from(length).unwrap()];
             stream.read_exact(&mut hello).await.unwrap();
-            stream.write_all(&u32::try_from(answer.len()).unwrap().to_le_bytes()).await.unwrap();
+            stream
+                .write_all(&u32::try_from(answer.len()).unwrap().to_le_bytes())
+                .await
+                .unwrap();
             stream.write_all(answer.as_bytes()).await.unwrap();
         }
     });
     Shim::connect(&socket).await.unwrap();
     let error = Shim::connect(&socket).await.unwrap_err();
-    assert!(matches!(error, Error::Version { min: 7, max: 9, .. }), "{error}");
+    assert!(
+        matches!(error, Error::Version { min: 7, max: 9, .. }),
+        "{error}"
+    );
     serving.await.unwrap();
 }
 
@@ -360,7 +463,12 @@ async fn long_paths_fit() {
     std::fs::create_dir(&deep).unwrap();
     fixture.config.socket = deep.join("shim.sock");
     let (shim, _) = fixture.spawn().await.unwrap();
-    let events = Shim::connect(&fixture.config.socket).await.unwrap().subscribe().await.unwrap();
+    let events = Shim::connect(&fixture.config.socket)
+        .await
+        .unwrap()
+        .subscribe()
+        .await
+        .unwrap();
     shim.start().await.unwrap();
     assert_eq!(exited(events).await.code, 0);
 }

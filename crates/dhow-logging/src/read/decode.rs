@@ -47,8 +47,15 @@ struct AnyEntry {
 
 impl Decoder {
     pub(crate) fn new(options: ReadOptions) -> Self {
-        let (since, until) = (options.since.map(Instant::from), options.until.map(Instant::from));
-        Self { options, since, until }
+        let (since, until) = (
+            options.since.map(Instant::from),
+            options.until.map(Instant::from),
+        );
+        Self {
+            options,
+            since,
+            until,
+        }
     }
 
     /// Appends the entry in `line` (without its newline) to `out`, if it is wanted.
@@ -69,7 +76,9 @@ impl Decoder {
     }
 
     fn push_any(&self, out: &mut Vec<u8>, line: &[u8]) -> Decoded {
-        let Ok(entry) = serde_json::from_slice::<AnyEntry>(line) else { return Decoded::Next };
+        let Ok(entry) = serde_json::from_slice::<AnyEntry>(line) else {
+            return Decoded::Next;
+        };
         let stream = match entry.stream.as_str() {
             "stdout" => Stream::Stdout,
             "stderr" => Stream::Stderr,
@@ -87,7 +96,9 @@ impl Decoder {
 
     fn unwanted(&self, stream: Stream, time: &[u8]) -> Option<Decoded> {
         if self.since.is_some() || self.until.is_some() {
-            let Some(time) = parse(time) else { return Some(Decoded::Next) };
+            let Some(time) = parse(time) else {
+                return Some(Decoded::Next);
+            };
             if self.since.is_some_and(|since| time < since) {
                 return Some(Decoded::Next);
             }
@@ -102,7 +113,13 @@ impl Decoder {
         (!wanted).then_some(Decoded::Next)
     }
 
-    fn push_head(&self, out: &mut Vec<u8>, stream: Stream, time: &[u8], attributes: &BTreeMap<String, String>) {
+    fn push_head(
+        &self,
+        out: &mut Vec<u8>,
+        stream: Stream,
+        time: &[u8],
+        attributes: &BTreeMap<String, String>,
+    ) {
         if self.options.framed {
             out.extend_from_slice(&[stream.number(), 0, 0, 0, 0, 0, 0, 0]);
         }
@@ -140,9 +157,16 @@ fn split(line: &[u8]) -> Option<Entry<'_>> {
     let rest = rest.strip_suffix(b"\",\"time\":")?;
     let (rest, stream) = match rest.strip_suffix(b"\",\"stream\":\"stdout") {
         Some(log) => (log, Stream::Stdout),
-        None => (rest.strip_suffix(b"\",\"stream\":\"stderr")?, Stream::Stderr),
+        None => (
+            rest.strip_suffix(b"\",\"stream\":\"stderr")?,
+            Stream::Stderr,
+        ),
     };
-    Some(Entry { stream, time, log: rest })
+    Some(Entry {
+        stream,
+        time,
+        log: rest,
+    })
 }
 
 /// Appends what the inside of a JSON string stands for; false if it can't be, or not quickly.
@@ -154,7 +178,9 @@ fn push_unescaped(out: &mut Vec<u8>, text: &[u8]) -> bool {
             return true;
         };
         out.extend_from_slice(&rest[..at]);
-        let Some(taken) = push_escape(out, &rest[at..]) else { return false };
+        let Some(taken) = push_escape(out, &rest[at..]) else {
+            return false;
+        };
         rest = &rest[at + taken..];
     }
 }
@@ -172,7 +198,9 @@ fn push_escape(out: &mut Vec<u8>, text: &[u8]) -> Option<usize> {
         byte @ (b'"' | b'\\' | b'/') => *byte,
         b'u' => {
             let code = text.get(2..6)?.iter().try_fold(0, |code, digit| {
-                char::from(*digit).to_digit(16).map(|digit| code * 16 + digit)
+                char::from(*digit)
+                    .to_digit(16)
+                    .map(|digit| code * 16 + digit)
             })?;
             // Surrogates come in pairs; they are left to the real JSON reader.
             let mut buffer = [0; 4];
@@ -205,7 +233,11 @@ mod tests {
 
     fn decode(line: &str, options: ReadOptions) -> String {
         let mut out = Vec::new();
-        Decoder::new(ReadOptions { framed: false, ..options }).push(&mut out, line.as_bytes());
+        Decoder::new(ReadOptions {
+            framed: false,
+            ..options
+        })
+        .push(&mut out, line.as_bytes());
         String::from_utf8(out).unwrap()
     }
 
@@ -220,12 +252,23 @@ mod tests {
             (line(""), ""),
             (line("q\\\"b\\\\u\\u003c\\u20ac\\t"), "q\"b\\u<€\t"),
             (line("\\ud83d\\ude00"), "😀"),
-            (line("fake\\\",\\\"stream\\\":\\\"stdout"), "fake\",\"stream\":\"stdout"),
+            (
+                line("fake\\\",\\\"stream\\\":\\\"stdout"),
+                "fake\",\"stream\":\"stdout",
+            ),
             (line("ends in backslash\\\\"), "ends in backslash\\"),
             (line("bad \\x"), ""),
             (line("torn")[..20].to_string(), ""),
-            (format!("{{\"time\":\"{TIME}\",\"stream\":\"stderr\",\"log\":\"other order\"}}"), "other order"),
-            (format!("{{\"log\":\"a\",\"stream\":\"stdout\",\"attrs\":{{\"k\":\"v\"}},\"time\":\"{TIME}\"}}"), "a"),
+            (
+                format!("{{\"time\":\"{TIME}\",\"stream\":\"stderr\",\"log\":\"other order\"}}"),
+                "other order",
+            ),
+            (
+                format!(
+                    "{{\"log\":\"a\",\"stream\":\"stdout\",\"attrs\":{{\"k\":\"v\"}},\"time\":\"{TIME}\"}}"
+                ),
+                "a",
+            ),
             (format!("{{\"stream\":\"stdout\",\"time\":\"{TIME}\"}}"), ""),
             (String::new(), ""),
             ("\0\0\0".into(), ""),
@@ -236,12 +279,22 @@ mod tests {
 
     #[test]
     fn times_and_details_stand_before_the_text() {
-        let with = |timestamps, details| ReadOptions { timestamps, details, ..ReadOptions::default() };
+        let with = |timestamps, details| ReadOptions {
+            timestamps,
+            details,
+            ..ReadOptions::default()
+        };
         let attrs = format!(
             "{{\"log\":\"a\",\"stream\":\"stdout\",\"attrs\":{{\"k 1\":\"v&\",\"b\":\"2\"}},\"time\":\"{TIME}\"}}"
         );
-        assert_eq!(decode(&attrs, with(true, true)), "2026-03-01T10:00:00.500000000Z b=2,k+1=v%26 a");
-        assert_eq!(decode(&line("a"), with(true, false)), "2026-03-01T10:00:00.500000000Z a");
+        assert_eq!(
+            decode(&attrs, with(true, true)),
+            "2026-03-01T10:00:00.500000000Z b=2,k+1=v%26 a"
+        );
+        assert_eq!(
+            decode(&line("a"), with(true, false)),
+            "2026-03-01T10:00:00.500000000Z a"
+        );
         assert_eq!(decode(&line("a"), with(false, true)), " a");
     }
 
@@ -250,10 +303,35 @@ mod tests {
         let time = |text: &str| Some(text.parse().unwrap());
         let line = line("x");
         for (options, expected) in [
-            (ReadOptions { since: time(TIME), until: time(TIME), ..ReadOptions::default() }, "x"),
-            (ReadOptions { since: time("2026-03-01T10:00:00.6Z"), ..ReadOptions::default() }, ""),
-            (ReadOptions { until: time("2026-03-01T10:00:00.4Z"), ..ReadOptions::default() }, ""),
-            (ReadOptions { stdout: false, ..ReadOptions::default() }, ""),
+            (
+                ReadOptions {
+                    since: time(TIME),
+                    until: time(TIME),
+                    ..ReadOptions::default()
+                },
+                "x",
+            ),
+            (
+                ReadOptions {
+                    since: time("2026-03-01T10:00:00.6Z"),
+                    ..ReadOptions::default()
+                },
+                "",
+            ),
+            (
+                ReadOptions {
+                    until: time("2026-03-01T10:00:00.4Z"),
+                    ..ReadOptions::default()
+                },
+                "",
+            ),
+            (
+                ReadOptions {
+                    stdout: false,
+                    ..ReadOptions::default()
+                },
+                "",
+            ),
         ] {
             assert_eq!(decode(&line, options.clone()), expected, "{options:?}");
         }

@@ -26,14 +26,24 @@ pub(crate) struct LogFile {
 impl LogFile {
     fn open(path: &Path) -> Result<Option<Self>, Error> {
         match File::open(path) {
-            Ok(file) => Ok(Some(Self { path: path.into(), file, position: 0 })),
+            Ok(file) => Ok(Some(Self {
+                path: path.into(),
+                file,
+                position: 0,
+            })),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(Error::Open { path: path.into(), source }),
+            Err(source) => Err(Error::Open {
+                path: path.into(),
+                source,
+            }),
         }
     }
 
     pub(crate) fn failed(&self, source: io::Error) -> Error {
-        Error::Read { path: self.path.clone(), source }
+        Error::Read {
+            path: self.path.clone(),
+            source,
+        }
     }
 
     /// Which file this is, whatever its name is by now.
@@ -43,7 +53,11 @@ impl LogFile {
     }
 
     pub(crate) fn length(&self) -> Result<u64, Error> {
-        Ok(self.file.metadata().map_err(|source| self.failed(source))?.len())
+        Ok(self
+            .file
+            .metadata()
+            .map_err(|source| self.failed(source))?
+            .len())
     }
 }
 
@@ -51,7 +65,11 @@ impl LogFile {
 pub(crate) fn open_all(path: &Path) -> Result<VecDeque<LogFile>, Error> {
     let mut files: VecDeque<LogFile> = VecDeque::new();
     for number in 0.. {
-        let name = if number == 0 { path.to_path_buf() } else { numbered(path, number) };
+        let name = if number == 0 {
+            path.to_path_buf()
+        } else {
+            numbered(path, number)
+        };
         let Some(file) = LogFile::open(&name)? else {
             if number == 0 {
                 continue;
@@ -74,13 +92,20 @@ pub(crate) fn newer_than(path: &Path, file: &LogFile) -> Result<VecDeque<LogFile
     let newest = match std::fs::metadata(path) {
         Ok(metadata) => (metadata.dev(), metadata.ino()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(VecDeque::new()),
-        Err(source) => return Err(Error::Read { path: path.into(), source }),
+        Err(source) => {
+            return Err(Error::Read {
+                path: path.into(),
+                source,
+            });
+        }
     };
     if newest == identity {
         return Ok(VecDeque::new());
     }
     let mut files = open_all(path)?;
-    let place = files.iter().position(|other| other.identity().ok() == Some(identity));
+    let place = files
+        .iter()
+        .position(|other| other.identity().ok() == Some(identity));
     // Not there any more: rotated away entirely, so all that is left is newer.
     files.drain(..place.map_or(0, |place| place + 1));
     Ok(files)
@@ -113,12 +138,16 @@ fn seek_back(file: &mut LogFile, count: u64) -> Result<u64, Error> {
     while end > 0 {
         let start = end.saturating_sub(BLOCK as u64);
         let part = &mut block[..usize::try_from(end - start).unwrap_or(BLOCK)];
-        file.file.read_exact_at(part, start).map_err(|source| file.failed(source))?;
+        file.file
+            .read_exact_at(part, start)
+            .map_err(|source| file.failed(source))?;
         let here = memchr::memchr_iter(b'\n', part).count() as u64;
         if seen + here > count {
             // Newlines to be passed over from the end of this block.
             let passed = usize::try_from(count - seen).unwrap_or(usize::MAX);
-            let newline = memchr::memrchr_iter(b'\n', part).nth(passed).unwrap_or_default();
+            let newline = memchr::memrchr_iter(b'\n', part)
+                .nth(passed)
+                .unwrap_or_default();
             file.position = start + newline as u64 + 1;
             return Ok(count);
         }

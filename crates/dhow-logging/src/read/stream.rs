@@ -45,7 +45,10 @@ async fn send_all(
 ) -> Result<(), Error> {
     let path = source.path.clone();
     let mut until = std::pin::pin!(passed(options.until.filter(|_| options.follow)));
-    let watch_failed = |source| Error::Watch { path: path.clone(), source };
+    let watch_failed = |source| Error::Watch {
+        path: path.clone(),
+        source,
+    };
     let mut ended = std::pin::pin!(ended);
     let mut reader = blocking(move || Reader::open(&source, options)).await?;
     let watch = watch_of(&reader).map_err(watch_failed)?;
@@ -75,21 +78,33 @@ async fn send_all(
 
 /// Ready when `time` has passed; never without one.
 async fn passed(time: Option<Timestamp>) {
-    let Some(time) = time else { return std::future::pending().await };
+    let Some(time) = time else {
+        return std::future::pending().await;
+    };
     let left = Timestamp::now().duration_until(time);
     tokio::time::sleep(left.try_into().unwrap_or_default()).await;
 }
 
-#[allow(deprecated, reason = "unsound only for types whose descriptor changes; an OwnedFd's does not")]
+#[allow(
+    deprecated,
+    reason = "unsound only for types whose descriptor changes; an OwnedFd's does not"
+)]
 fn watch_of(reader: &Reader) -> io::Result<Option<AsyncFd<OwnedFd>>> {
-    let Some(watch) = reader.watch() else { return Ok(None) };
+    let Some(watch) = reader.watch() else {
+        return Ok(None);
+    };
     Ok(Some(AsyncFd::new(watch.as_fd().try_clone_to_owned()?)?))
 }
 
 /// Runs `work` where it may block. It can only be cancelled when the runtime shuts down.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
-        Err(error) => Err(Error::Read { path: Default::default(), source: io::Error::other(error) }),
+        Err(error) => Err(Error::Read {
+            path: Default::default(),
+            source: io::Error::other(error),
+        }),
     }
 }

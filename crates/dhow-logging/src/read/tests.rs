@@ -19,7 +19,10 @@ impl Log {
         let config = LogConfig {
             driver: "json-file".into(),
             path: folder.path().join("x-json.log"),
-            options: options.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
+            options: options
+                .iter()
+                .map(|(key, value)| ((*key).into(), (*value).into()))
+                .collect(),
             ..LogConfig::default()
         };
         let writer = open(&config).unwrap();
@@ -31,11 +34,16 @@ impl Log {
     }
 
     fn source(&self) -> LogSource {
-        LogSource { driver: "json-file".into(), path: self.path() }
+        LogSource {
+            driver: "json-file".into(),
+            path: self.path(),
+        }
     }
 
     fn put(&mut self, text: &str) {
-        self.writer.write(Stream::Stdout, text.as_bytes(), SystemTime::now()).unwrap();
+        self.writer
+            .write(Stream::Stdout, text.as_bytes(), SystemTime::now())
+            .unwrap();
     }
 
     fn numbers(&mut self, numbers: std::ops::Range<u32>) {
@@ -52,7 +60,10 @@ impl Log {
 }
 
 fn plain() -> ReadOptions {
-    ReadOptions { framed: false, ..ReadOptions::default() }
+    ReadOptions {
+        framed: false,
+        ..ReadOptions::default()
+    }
 }
 
 fn numbers(range: std::ops::Range<u32>) -> String {
@@ -67,7 +78,14 @@ fn tails_across_files() {
     assert_eq!(log.read(plain()), numbers(0..5000));
     for count in [0, 1, 2, 1100, 1400, 1500, 4999, 5000, 9000] {
         let expected = numbers(5000 - count.min(5000)..5000);
-        assert_eq!(log.read(ReadOptions { tail: Some(count.into()), ..plain() }), expected, "tail {count}");
+        assert_eq!(
+            log.read(ReadOptions {
+                tail: Some(count.into()),
+                ..plain()
+            }),
+            expected,
+            "tail {count}"
+        );
     }
 }
 
@@ -75,16 +93,34 @@ fn tails_across_files() {
 fn an_empty_or_missing_log_is_empty() {
     let log = Log::new(&[]);
     assert_eq!(log.read(plain()), "");
-    assert_eq!(log.read(ReadOptions { tail: Some(3), ..plain() }), "");
+    assert_eq!(
+        log.read(ReadOptions {
+            tail: Some(3),
+            ..plain()
+        }),
+        ""
+    );
     std::fs::remove_file(log.path()).unwrap();
-    assert_eq!(log.read(ReadOptions { tail: Some(3), ..plain() }), "");
+    assert_eq!(
+        log.read(ReadOptions {
+            tail: Some(3),
+            ..plain()
+        }),
+        ""
+    );
 }
 
 #[test]
 fn the_driver_none_can_not_be_read() {
-    let source = LogSource { driver: "none".into(), path: PathBuf::new() };
+    let source = LogSource {
+        driver: "none".into(),
+        path: PathBuf::new(),
+    };
     let error = Reader::open(&source, plain()).unwrap_err();
-    assert_eq!(error.to_string(), "configured logging driver does not support reading");
+    assert_eq!(
+        error.to_string(),
+        "configured logging driver does not support reading"
+    );
 }
 
 #[test]
@@ -94,7 +130,13 @@ fn a_torn_last_line_is_not_shown() {
     let torn = std::fs::read_to_string(log.path()).unwrap() + "{\"log\":\"c\\n\",\"str";
     std::fs::write(log.path(), torn).unwrap();
     assert_eq!(log.read(plain()), "a\nb\n");
-    assert_eq!(log.read(ReadOptions { tail: Some(1), ..plain() }), "b\n");
+    assert_eq!(
+        log.read(ReadOptions {
+            tail: Some(1),
+            ..plain()
+        }),
+        "b\n"
+    );
 }
 
 #[test]
@@ -112,21 +154,61 @@ fn since_and_until() {
     let mut log = Log::new(&[]);
     for second in 0..10 {
         let text = format!("{second}\n");
-        log.writer.write(Stream::Stdout, text.as_bytes(), UNIX_EPOCH + Duration::from_secs(second)).unwrap();
+        log.writer
+            .write(
+                Stream::Stdout,
+                text.as_bytes(),
+                UNIX_EPOCH + Duration::from_secs(second),
+            )
+            .unwrap();
     }
     let at = |second| Some(jiff::Timestamp::from_second(second).unwrap());
-    assert_eq!(log.read(ReadOptions { since: at(7), ..plain() }), numbers(7..10));
-    assert_eq!(log.read(ReadOptions { until: at(2), ..plain() }), numbers(0..3));
-    assert_eq!(log.read(ReadOptions { since: at(4), until: at(5), tail: Some(5), ..plain() }), "5\n");
+    assert_eq!(
+        log.read(ReadOptions {
+            since: at(7),
+            ..plain()
+        }),
+        numbers(7..10)
+    );
+    assert_eq!(
+        log.read(ReadOptions {
+            until: at(2),
+            ..plain()
+        }),
+        numbers(0..3)
+    );
+    assert_eq!(
+        log.read(ReadOptions {
+            since: at(4),
+            until: at(5),
+            tail: Some(5),
+            ..plain()
+        }),
+        "5\n"
+    );
 }
 
 #[test]
 fn streams_are_told_apart() {
     let mut log = Log::new(&[]);
     log.put("out\n");
-    log.writer.write(Stream::Stderr, b"err\n", SystemTime::now()).unwrap();
-    assert_eq!(log.read(ReadOptions { stdout: false, ..plain() }), "err\n");
-    assert_eq!(log.read(ReadOptions { stderr: false, ..plain() }), "out\n");
+    log.writer
+        .write(Stream::Stderr, b"err\n", SystemTime::now())
+        .unwrap();
+    assert_eq!(
+        log.read(ReadOptions {
+            stdout: false,
+            ..plain()
+        }),
+        "err\n"
+    );
+    assert_eq!(
+        log.read(ReadOptions {
+            stderr: false,
+            ..plain()
+        }),
+        "out\n"
+    );
     let framed = log.read(ReadOptions::default());
     assert_eq!(framed, "\x01\0\0\0\0\0\0\x04out\n\x02\0\0\0\0\0\0\x04err\n");
 }
@@ -149,7 +231,16 @@ fn a_follower_sees_every_line_once_across_rotations() {
     log.numbers(0..100);
     let source = log.source();
     let (stopped, stop) = follow_stop().unwrap();
-    let follower = std::thread::spawn(move || follow_to_end(&source, ReadOptions { follow: true, ..plain() }, stopped));
+    let follower = std::thread::spawn(move || {
+        follow_to_end(
+            &source,
+            ReadOptions {
+                follow: true,
+                ..plain()
+            },
+            stopped,
+        )
+    });
     for number in 100..6000 {
         log.numbers(number..number + 1);
     }
@@ -162,12 +253,26 @@ fn a_follower_of_a_single_rotating_file_never_sees_a_line_twice() {
     let mut log = Log::new(&[("max-size", "100k")]);
     let source = log.source();
     let (stopped, stop) = follow_stop().unwrap();
-    let follower = std::thread::spawn(move || follow_to_end(&source, ReadOptions { follow: true, ..plain() }, stopped));
+    let follower = std::thread::spawn(move || {
+        follow_to_end(
+            &source,
+            ReadOptions {
+                follow: true,
+                ..plain()
+            },
+            stopped,
+        )
+    });
     for number in 0..6000 {
         log.numbers(number..number + 1);
     }
     drop(stop);
-    let seen: Vec<u32> = follower.join().unwrap().lines().map(|line| line.parse().unwrap()).collect();
+    let seen: Vec<u32> = follower
+        .join()
+        .unwrap()
+        .lines()
+        .map(|line| line.parse().unwrap())
+        .collect();
     assert!(seen.is_sorted_by(|a, b| a < b));
     assert_eq!(seen.last(), Some(&5999));
 }
@@ -176,16 +281,30 @@ fn a_follower_of_a_single_rotating_file_never_sees_a_line_twice() {
 fn a_follower_survives_a_truncation_by_hand() {
     let mut log = Log::new(&[]);
     log.numbers(0..10);
-    let mut reader = Reader::open(&log.source(), ReadOptions { follow: true, ..plain() }).unwrap();
+    let mut reader = Reader::open(
+        &log.source(),
+        ReadOptions {
+            follow: true,
+            ..plain()
+        },
+    )
+    .unwrap();
     let mut out = Vec::new();
     assert_eq!(reader.read(&mut out, 10_000).unwrap(), Progress::CaughtUp);
-    std::fs::File::options().write(true).open(log.path()).unwrap().set_len(0).unwrap();
+    std::fs::File::options()
+        .write(true)
+        .open(log.path())
+        .unwrap()
+        .set_len(0)
+        .unwrap();
     log.put("new\n");
     assert_eq!(reader.read(&mut out, 10_000).unwrap(), Progress::CaughtUp);
     assert_eq!(String::from_utf8(out).unwrap(), numbers(0..10) + "new\n");
 }
 
-async fn collect(mut chunks: tokio::sync::mpsc::Receiver<Result<bytes::Bytes, crate::Error>>) -> String {
+async fn collect(
+    mut chunks: tokio::sync::mpsc::Receiver<Result<bytes::Bytes, crate::Error>>,
+) -> String {
     let mut text = Vec::new();
     while let Some(chunk) = chunks.recv().await {
         text.extend_from_slice(&chunk.unwrap());
@@ -197,9 +316,15 @@ async fn collect(mut chunks: tokio::sync::mpsc::Receiver<Result<bytes::Bytes, cr
 async fn streams_to_the_end_of_the_writer() {
     let mut log = Log::new(&[("max-size", "20k"), ("max-file", "100")]);
     log.numbers(0..1000);
-    assert!(collect(stream(log.source(), plain(), std::future::pending())).await == numbers(0..1000));
+    assert!(
+        collect(stream(log.source(), plain(), std::future::pending())).await == numbers(0..1000)
+    );
     let (end, ended) = tokio::sync::oneshot::channel::<()>();
-    let options = ReadOptions { follow: true, tail: Some(10), ..plain() };
+    let options = ReadOptions {
+        follow: true,
+        tail: Some(10),
+        ..plain()
+    };
     let mut chunks = stream(log.source(), options, async move { drop(ended.await) });
     let first = chunks.recv().await.unwrap().unwrap();
     assert_eq!(first, numbers(990..1000));
@@ -212,10 +337,17 @@ async fn streams_to_the_end_of_the_writer() {
 async fn a_stream_ends_when_its_receiver_goes() {
     let log = Log::new(&[]);
     let (held, released) = tokio::sync::oneshot::channel::<()>();
-    let chunks = stream(log.source(), ReadOptions { follow: true, ..plain() }, async move {
-        let _held = held;
-        std::future::pending().await
-    });
+    let chunks = stream(
+        log.source(),
+        ReadOptions {
+            follow: true,
+            ..plain()
+        },
+        async move {
+            let _held = held;
+            std::future::pending().await
+        },
+    );
     drop(chunks);
     released.await.unwrap_err();
 }

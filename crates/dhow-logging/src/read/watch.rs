@@ -18,10 +18,16 @@ pub(crate) struct Watch {
 impl Watch {
     /// Watches the folder of the log file at `path`; it must exist.
     pub(crate) fn new(path: &Path) -> Result<Self, Error> {
-        let failed = |source: rustix::io::Errno| Error::Watch { path: path.into(), source: source.into() };
+        let failed = |source: rustix::io::Errno| Error::Watch {
+            path: path.into(),
+            source: source.into(),
+        };
         let folder = path.parent().unwrap_or(Path::new("."));
-        let inotify = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).map_err(failed)?;
-        let events = inotify::WatchFlags::MODIFY | inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO;
+        let inotify = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)
+            .map_err(failed)?;
+        let events = inotify::WatchFlags::MODIFY
+            | inotify::WatchFlags::CREATE
+            | inotify::WatchFlags::MOVED_TO;
         inotify::add_watch(&inotify, folder, events).map_err(failed)?;
         Ok(Self { inotify })
     }
@@ -35,8 +41,10 @@ impl Watch {
 
     /// Waits for a change; false if `stop` was ready instead.
     pub(crate) fn wait(&self, stop: BorrowedFd<'_>) -> io::Result<bool> {
-        let mut descriptors =
-            [PollFd::new(&self.inotify, PollFlags::IN), PollFd::from_borrowed_fd(stop, PollFlags::IN)];
+        let mut descriptors = [
+            PollFd::new(&self.inotify, PollFlags::IN),
+            PollFd::from_borrowed_fd(stop, PollFlags::IN),
+        ];
         loop {
             match poll(&mut descriptors, None) {
                 Ok(_) => return Ok(descriptors[1].revents().is_empty()),

@@ -59,7 +59,11 @@ fn clean_length(text: &[u8]) -> usize {
         clean += WIDTH;
     }
     let tail = &text[clean..];
-    clean + tail.iter().position(|byte| special(*byte)).unwrap_or(tail.len())
+    clean
+        + tail
+            .iter()
+            .position(|byte| special(*byte))
+            .unwrap_or(tail.len())
 }
 
 /// Appends what stands for the special byte or character at the beginning; says how many bytes that was.
@@ -87,7 +91,10 @@ fn push_special(out: &mut Vec<u8>, text: &[u8]) -> usize {
 
 /// A run of bytes ≥ 0x80: characters of two to four bytes, or no UTF-8 at all.
 fn push_characters(out: &mut Vec<u8>, text: &[u8]) -> usize {
-    let run = text.iter().position(|byte| *byte < 0x80).unwrap_or(text.len());
+    let run = text
+        .iter()
+        .position(|byte| *byte < 0x80)
+        .unwrap_or(text.len());
     for chunk in text[..run].utf8_chunks() {
         push_valid(out, chunk.valid());
         for _ in chunk.invalid() {
@@ -103,7 +110,11 @@ fn push_valid(out: &mut Vec<u8>, text: &str) {
     while let Some(at) = rest.find(['\u{2028}', '\u{2029}']) {
         out.extend_from_slice(&rest.as_bytes()[..at]);
         let separator = rest.as_bytes()[at + 2];
-        out.extend_from_slice(if separator == 0xa8 { b"\\u2028" } else { b"\\u2029" });
+        out.extend_from_slice(if separator == 0xa8 {
+            b"\\u2028"
+        } else {
+            b"\\u2029"
+        });
         rest = &rest[at + 3..];
     }
     out.extend_from_slice(rest.as_bytes());
@@ -147,16 +158,25 @@ mod tests {
         for length in 0..600 {
             let text: Vec<u8> = (0..length)
                 .map(|_| {
-                    seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    seed = seed
+                        .wrapping_mul(6_364_136_223_846_793_005)
+                        .wrapping_add(1_442_695_040_888_963_407);
                     let byte = u8::try_from(seed >> 56).unwrap();
-                    if seed & 0x7000 == 0 { byte } else { b' ' + byte % 90 }
+                    if seed & 0x7000 == 0 {
+                        byte
+                    } else {
+                        b' ' + byte % 90
+                    }
                 })
                 .collect();
             let decoded: String = serde_json::from_str(&format!("\"{}\"", escaped(&text))).unwrap();
             let mut expected = String::new();
             for chunk in text.utf8_chunks() {
                 expected.push_str(chunk.valid());
-                chunk.invalid().iter().for_each(|_| expected.push('\u{fffd}'));
+                chunk
+                    .invalid()
+                    .iter()
+                    .for_each(|_| expected.push('\u{fffd}'));
             }
             assert_eq!(decoded, expected);
         }

@@ -66,7 +66,11 @@ impl JsonFile {
         let known = self.line(stream).since;
         let suffix = self.suffix(stream, known.as_ref().unwrap_or(now));
         self.batch.extend_from_slice(&suffix);
-        self.line(stream).since = if complete { None } else { Some(known.unwrap_or(*now)) };
+        self.line(stream).since = if complete {
+            None
+        } else {
+            Some(known.unwrap_or(*now))
+        };
     }
 
     /// `","stream":"stdout",...,"time":"..."}` and a newline.
@@ -154,7 +158,13 @@ impl JsonFile {
     }
 
     /// The slow way, for a line that is not in `window` as a whole or of which parts were stored.
-    fn after_part<'a>(&mut self, stream: Stream, window: &[u8], rest: &'a [u8], now: &Text) -> &'a [u8] {
+    fn after_part<'a>(
+        &mut self,
+        stream: Stream,
+        window: &[u8],
+        rest: &'a [u8],
+        now: &Text,
+    ) -> &'a [u8] {
         match memchr::memchr(b'\n', window) {
             Some(newline) => {
                 self.entry(stream, &window[..newline], true, now);

@@ -23,15 +23,25 @@ pub(crate) struct RotatingFile {
 impl RotatingFile {
     /// Opens the file, or makes it; a torn last line is cut off.
     pub(crate) fn open(path: &Path, capacity: Option<u64>, max_files: u32) -> Result<Self, Error> {
-        let failed = |source| Error::Open { path: path.to_path_buf(), source };
+        let failed = |source| Error::Open {
+            path: path.to_path_buf(),
+            source,
+        };
         let mut file = open_file(path).map_err(failed)?;
         let size = mend(&mut file).map_err(failed)?;
-        Ok(Self { path: path.to_path_buf(), file, size, capacity, max_files })
+        Ok(Self {
+            path: path.to_path_buf(),
+            file,
+            size,
+            capacity,
+            max_files,
+        })
     }
 
     /// Would the file, with `pending` bytes more, be full, so that the next line belongs to a new one?
     pub(crate) fn is_full(&self, pending: usize) -> bool {
-        self.capacity.is_some_and(|capacity| self.size + pending as u64 >= capacity)
+        self.capacity
+            .is_some_and(|capacity| self.size + pending as u64 >= capacity)
     }
 
     /// Appends whole lines. When not all of them can be written the file is cut after the last whole one.
@@ -53,21 +63,36 @@ impl RotatingFile {
         let whole = memchr::memrchr(b'\n', written).map_or(0, |newline| newline + 1);
         if whole < written.len() {
             // The end is asked for: someone may have truncated the file under us.
-            let end = self.file.seek(SeekFrom::End(0)).unwrap_or(self.size + written.len() as u64);
+            let end = self
+                .file
+                .seek(SeekFrom::End(0))
+                .unwrap_or(self.size + written.len() as u64);
             // If even this fails, the next opening mends the file, and readers skip the line.
-            let _ = self.file.set_len(end.saturating_sub((written.len() - whole) as u64));
+            let _ = self
+                .file
+                .set_len(end.saturating_sub((written.len() - whole) as u64));
         }
         self.size += whole as u64;
-        Error::Write { path: self.path.clone(), source }
+        Error::Write {
+            path: self.path.clone(),
+            source,
+        }
     }
 
     /// Moves the file to `.1`, `.1` to `.2` and so on, and begins a new one.
     ///
     /// With one file only, it is replaced by an empty one; whoever is reading the old one can go on.
     pub(crate) fn rotate(&mut self) -> Result<(), Error> {
-        let failed = |source| Error::Rotate { path: self.path.clone(), source };
+        let failed = |source| Error::Rotate {
+            path: self.path.clone(),
+            source,
+        };
         for number in (1..self.max_files.saturating_sub(1)).rev() {
-            rename_if_there(&numbered(&self.path, number), &numbered(&self.path, number + 1)).map_err(failed)?;
+            rename_if_there(
+                &numbered(&self.path, number),
+                &numbered(&self.path, number + 1),
+            )
+            .map_err(failed)?;
         }
         if self.max_files > 1 {
             rename_if_there(&self.path, &numbered(&self.path, 1)).map_err(failed)?;
@@ -88,7 +113,12 @@ pub(crate) fn numbered(path: &Path, number: u32) -> PathBuf {
 }
 
 fn open_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).append(true).create(true).mode(0o640).open(path)
+    OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .mode(0o640)
+        .open(path)
 }
 
 fn rename_if_there(from: &Path, to: &Path) -> io::Result<()> {

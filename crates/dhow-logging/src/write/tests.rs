@@ -17,7 +17,10 @@ fn config(path: &Path, options: &[(&str, &str)]) -> LogConfig {
     LogConfig {
         driver: "json-file".into(),
         path: path.into(),
-        options: options.iter().map(|(key, value)| ((*key).to_string(), (*value).to_string())).collect(),
+        options: options
+            .iter()
+            .map(|(key, value)| ((*key).to_string(), (*value).to_string()))
+            .collect(),
         ..LogConfig::default()
     }
 }
@@ -43,20 +46,30 @@ fn lines_are_stored_as_docker_does() {
     use Stream::{Stderr, Stdout};
     let big = "y".repeat(16 * 1024);
     for (chunks, expected) in [
-        (vec![(Stdout, &b"a\nb\n"[..])], line("stdout", "a\\n") + &line("stdout", "b\\n")),
+        (
+            vec![(Stdout, &b"a\nb\n"[..])],
+            line("stdout", "a\\n") + &line("stdout", "b\\n"),
+        ),
         (vec![(Stdout, b"\n\n")], line("stdout", "\\n").repeat(2)),
         (vec![(Stdout, b"no end")], line("stdout", "no end")),
         (
             vec![(Stdout, b"one "), (Stderr, b"e\n"), (Stdout, b"two\nthree")],
             line("stderr", "e\\n") + &line("stdout", "one two\\n") + &line("stdout", "three"),
         ),
-        (vec![(Stdout, b"\xe2\x82"), (Stdout, b"\xac\n")], line("stdout", "€\\n")),
+        (
+            vec![(Stdout, b"\xe2\x82"), (Stdout, b"\xac\n")],
+            line("stdout", "€\\n"),
+        ),
         (
             vec![(Stdout, big.as_bytes()), (Stdout, b"\nz\n")],
             line("stdout", &big) + &line("stdout", "\\n") + &line("stdout", "z\\n"),
         ),
         (
-            vec![(Stdout, b"a\n"), (Stdout, big.as_bytes()), (Stdout, b"tail\n")],
+            vec![
+                (Stdout, b"a\n"),
+                (Stdout, big.as_bytes()),
+                (Stdout, b"tail\n"),
+            ],
             line("stdout", "a\\n") + &line("stdout", &big) + &line("stdout", "tail\\n"),
         ),
     ] {
@@ -69,11 +82,22 @@ fn parts_of_a_long_line_have_the_time_of_the_first() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x-json.log");
     let mut writer = JsonFile::open(&config(&path, &[])).unwrap();
-    writer.write(Stream::Stdout, &[b'a'; 16 * 1024], now()).unwrap();
-    writer.write(Stream::Stdout, b"b\nc\n", now() + Duration::from_secs(1)).unwrap();
+    writer
+        .write(Stream::Stdout, &[b'a'; 16 * 1024], now())
+        .unwrap();
+    writer
+        .write(Stream::Stdout, b"b\nc\n", now() + Duration::from_secs(1))
+        .unwrap();
     let text = std::fs::read_to_string(path).unwrap();
     let times: Vec<&str> = text.lines().map(|line| &line[line.len() - 25..]).collect();
-    assert_eq!(times, ["\"2026-03-01T00:00:00.5Z\"}", "\"2026-03-01T00:00:00.5Z\"}", "\"2026-03-01T00:00:01.5Z\"}"]);
+    assert_eq!(
+        times,
+        [
+            "\"2026-03-01T00:00:00.5Z\"}",
+            "\"2026-03-01T00:00:00.5Z\"}",
+            "\"2026-03-01T00:00:01.5Z\"}"
+        ]
+    );
 }
 
 /// Docker's copier, as it stands in its source, over a reader that returns `step` bytes at a time.
@@ -104,7 +128,9 @@ fn copier(text: &[u8], step: usize) -> Vec<(Vec<u8>, bool)> {
 fn any_cut_into_chunks_gives_dockers_entries() {
     let mut seed = 3_u64;
     let mut random = |below: usize| {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        seed = seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(seed >> 33).unwrap() % below
     };
     for _ in 0..60 {
@@ -130,7 +156,9 @@ fn any_cut_into_chunks_gives_dockers_entries() {
             expected.extend_from_slice(b"{\"log\":\"");
             super::escape::push_escaped(&mut expected, &entry);
             expected.extend_from_slice(if complete { b"\\n" } else { b"" });
-            expected.extend_from_slice(format!("\",\"stream\":\"stdout\",\"time\":\"{NOW}\"}}\n").as_bytes());
+            expected.extend_from_slice(
+                format!("\",\"stream\":\"stdout\",\"time\":\"{NOW}\"}}\n").as_bytes(),
+            );
         }
         assert!(std::fs::read(&path).unwrap() == expected);
     }
@@ -144,11 +172,19 @@ fn rotates_when_full_and_keeps_so_many_files() {
     let size = (length * 2).to_string();
     let mut writer = open(&config(&path, &[("max-size", &size), ("max-file", "3")])).unwrap();
     let text: String = (0..9).map(|number| format!("n{number:02}\n")).collect();
-    writer.write(Stream::Stdout, text.as_bytes(), now()).unwrap();
+    writer
+        .write(Stream::Stdout, text.as_bytes(), now())
+        .unwrap();
     let read = |path: &Path| std::fs::read_to_string(path).unwrap();
     assert_eq!(read(&path), line("stdout", "n08\\n"));
-    assert_eq!(read(&numbered(&path, 1)), line("stdout", "n06\\n") + &line("stdout", "n07\\n"));
-    assert_eq!(read(&numbered(&path, 2)), line("stdout", "n04\\n") + &line("stdout", "n05\\n"));
+    assert_eq!(
+        read(&numbered(&path, 1)),
+        line("stdout", "n06\\n") + &line("stdout", "n07\\n")
+    );
+    assert_eq!(
+        read(&numbered(&path, 2)),
+        line("stdout", "n04\\n") + &line("stdout", "n05\\n")
+    );
     assert!(!numbered(&path, 3).exists());
 }
 
@@ -158,7 +194,10 @@ fn one_file_is_replaced() {
     let path = folder.path().join("x-json.log");
     let mut writer = open(&config(&path, &[("max-size", "1")])).unwrap();
     writer.write(Stream::Stdout, b"a\nb\n", now()).unwrap();
-    assert_eq!(std::fs::read_to_string(&path).unwrap(), line("stdout", "b\\n"));
+    assert_eq!(
+        std::fs::read_to_string(&path).unwrap(),
+        line("stdout", "b\\n")
+    );
     assert!(!numbered(&path, 1).exists());
 }
 
@@ -169,7 +208,10 @@ fn an_old_log_is_continued_and_its_torn_end_cut_off() {
     std::fs::write(&path, line("stdout", "old\\n") + "{\"log\":\"to").unwrap();
     let mut writer = open(&config(&path, &[])).unwrap();
     writer.write(Stream::Stdout, b"new\n", now()).unwrap();
-    assert_eq!(std::fs::read_to_string(&path).unwrap(), line("stdout", "old\\n") + &line("stdout", "new\\n"));
+    assert_eq!(
+        std::fs::read_to_string(&path).unwrap(),
+        line("stdout", "old\\n") + &line("stdout", "new\\n")
+    );
 }
 
 #[test]
@@ -179,7 +221,10 @@ fn attributes_stand_before_the_time() {
     let mut config = config(&path, &[]);
     config.attributes.insert("a\"".into(), "1".into());
     config.attributes.insert("b".into(), "<".into());
-    open(&config).unwrap().write(Stream::Stderr, b"x\n", now()).unwrap();
+    open(&config)
+        .unwrap()
+        .write(Stream::Stderr, b"x\n", now())
+        .unwrap();
     let expected = format!(
         "{{\"log\":\"x\\n\",\"stream\":\"stderr\",\"attrs\":{{\"a\\\"\":\"1\",\"b\":\"\\u003c\"}},\"time\":\"{NOW}\"}}\n"
     );
@@ -191,6 +236,9 @@ fn a_full_disk_loses_lines_and_nothing_else() {
     let config = config(Path::new("/dev/full"), &[]);
     let mut writer = JsonFile::open(&config).unwrap();
     let error = writer.write(Stream::Stdout, b"x\n", now()).unwrap_err();
-    assert_eq!(dhow_errdefs::chain(&error).to_string(), "write log file /dev/full: No space left on device (os error 28)");
+    assert_eq!(
+        dhow_errdefs::chain(&error).to_string(),
+        "write log file /dev/full: No space left on device (os error 28)"
+    );
     writer.write(Stream::Stdout, b"", now()).unwrap();
 }

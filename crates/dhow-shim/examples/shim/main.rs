@@ -20,7 +20,11 @@ fn main() -> ExitCode {
         }
         _ => {}
     }
-    let words: Vec<String> = args.iter().skip(1).filter_map(|word| word.to_str().map(String::from)).collect();
+    let words: Vec<String> = args
+        .iter()
+        .skip(1)
+        .filter_map(|word| word.to_str().map(String::from))
+        .collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     payload(&words).unwrap_or(ExitCode::from(99))
 }
@@ -38,11 +42,17 @@ fn runtime(config: &ShimConfig) -> Option<Box<dyn Runtime>> {
 /// Starts a container, says its shim's pid, and reads a little of its output until it is killed.
 fn daemon(config: &std::path::Path) -> io::Result<ExitCode> {
     let config: ShimConfig = serde_json::from_slice(&std::fs::read(config)?)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let spawned = dhow_shim::Shim::spawn(&std::env::current_exe()?, &config, Vec::new()).await;
         let (shim, created) = spawned.map_err(io::Error::other)?;
-        let all = dhow_shim::AttachRequest { stdin: false, stdout: true, stderr: true };
+        let all = dhow_shim::AttachRequest {
+            stdin: false,
+            stdout: true,
+            stderr: true,
+        };
         let mut stream = shim.attach(all).await.map_err(io::Error::other)?;
         shim.start().await.map_err(io::Error::other)?;
         tokio::io::AsyncReadExt::read_exact(&mut stream, &mut vec![0; 100_000]).await?;
@@ -92,7 +102,10 @@ fn payload(words: &[&str]) -> io::Result<ExitCode> {
         },
         // Ends, and leaves behind a child that holds the streams.
         ["leave", program] => {
-            Command::new(program).args(["x", "sleep"]).stdin(Stdio::null()).spawn()?;
+            Command::new(program)
+                .args(["x", "sleep"])
+                .stdin(Stdio::null())
+                .spawn()?;
             writeln!(out, "left")?;
         }
         ["size"] => {

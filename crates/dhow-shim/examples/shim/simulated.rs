@@ -22,13 +22,23 @@ pub(crate) struct Plain {
 }
 
 impl Plain {
-    fn run(&self, process: &Process, stdio: Stdio<'_>, wait: Option<OwnedFd>) -> Result<(i32, OwnedFd, Option<OwnedFd>)> {
+    fn run(
+        &self,
+        process: &Process,
+        stdio: Stdio<'_>,
+        wait: Option<OwnedFd>,
+    ) -> Result<(i32, OwnedFd, Option<OwnedFd>)> {
         let args = process.args().clone().unwrap_or_default();
         let program = args.first().cloned().unwrap_or_default();
         if !std::path::Path::new(&program).exists() {
-            return Err(Error::Executable(dhow_runtime::ExecutableError::Missing(program)));
+            return Err(Error::Executable(dhow_runtime::ExecutableError::Missing(
+                program,
+            )));
         }
-        let step = |source: io::Error| Error::Step { action: "simulate".into(), source };
+        let step = |source: io::Error| Error::Step {
+            action: "simulate".into(),
+            source,
+        };
         let terminal = match stdio {
             Stdio::Terminal { width, height } => {
                 let pty = dhow_sys::pty::open().map_err(step)?;
@@ -51,11 +61,23 @@ impl Plain {
     }
 }
 
-fn child(args: &[String], stdio: Stdio<'_>, terminal: Option<dhow_sys::pty::Pty>, wait: Option<OwnedFd>) -> io::Result<()> {
+fn child(
+    args: &[String],
+    stdio: Stdio<'_>,
+    terminal: Option<dhow_sys::pty::Pty>,
+    wait: Option<OwnedFd>,
+) -> io::Result<()> {
     dhow_sys::signal::reset_dispositions();
     dhow_sys::signal::set_mask(&dhow_sys::signal::SignalSet::empty())?;
     match (stdio, &terminal) {
-        (Stdio::Pipes { stdin, stdout, stderr }, _) => dhow_sys::fds::set_stdio(stdin, stdout, stderr)?,
+        (
+            Stdio::Pipes {
+                stdin,
+                stdout,
+                stderr,
+            },
+            _,
+        ) => dhow_sys::fds::set_stdio(stdin, stdout, stderr)?,
         (_, Some(pty)) => {
             rustix::process::setsid()?;
             dhow_sys::pty::make_controlling(&pty.slave)?;
@@ -70,7 +92,10 @@ fn child(args: &[String], stdio: Stdio<'_>, terminal: Option<dhow_sys::pty::Pty>
             dhow_sys::exec::exit(95);
         }
     }
-    let args: Vec<CString> = args.iter().map(|arg| CString::new(arg.as_str())).collect::<std::result::Result<_, _>>()?;
+    let args: Vec<CString> = args
+        .iter()
+        .map(|arg| CString::new(arg.as_str()))
+        .collect::<std::result::Result<_, _>>()?;
     let program = args[0].clone();
     dhow_sys::exec::execve(&program, &args, &[])?;
     Ok(())
@@ -79,18 +104,34 @@ fn child(args: &[String], stdio: Stdio<'_>, terminal: Option<dhow_sys::pty::Pty>
 impl Runtime for Plain {
     fn create(&self, request: &CreateRequest<'_>) -> Result<Created> {
         let process = request.spec.process().clone().unwrap_or_default();
-        let step = |source: io::Error| Error::Step { action: "simulate".into(), source };
-        let (wait, go) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|error| step(error.into()))?;
+        let step = |source: io::Error| Error::Step {
+            action: "simulate".into(),
+            source,
+        };
+        let (wait, go) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+            .map_err(|error| step(error.into()))?;
         let (pid, pidfd, master) = self.run(&process, request.stdio, Some(wait))?;
         *self.init.borrow_mut() = Some((pid, Some(go)));
-        Ok(Created { pid, pidfd, master, warnings: Vec::new() })
+        Ok(Created {
+            pid,
+            pidfd,
+            master,
+            warnings: Vec::new(),
+        })
     }
 
     fn start(&self, id: &str) -> Result<()> {
-        let go = self.init.borrow_mut().as_mut().and_then(|(_, go)| go.take());
+        let go = self
+            .init
+            .borrow_mut()
+            .as_mut()
+            .and_then(|(_, go)| go.take());
         let go = go.ok_or_else(|| Error::NotFound(id.into()))?;
         let written = rustix::io::write(go, b"x");
-        written.map(drop).map_err(|error| Error::Step { action: "start".into(), source: error.into() })
+        written.map(drop).map_err(|error| Error::Step {
+            action: "start".into(),
+            source: error.into(),
+        })
     }
 
     fn kill(&self, _: &str, signal: i32, all: bool) -> Result<()> {
@@ -109,7 +150,12 @@ impl Runtime for Plain {
 
     fn exec(&self, _: &str, request: &ExecRequest<'_>) -> Result<Executed> {
         let (pid, pidfd, master) = self.run(request.process, request.stdio, None)?;
-        Ok(Executed { pid, pidfd, master, warnings: Vec::new() })
+        Ok(Executed {
+            pid,
+            pidfd,
+            master,
+            warnings: Vec::new(),
+        })
     }
 
     fn pause(&self, id: &str) -> Result<()> {
@@ -123,7 +169,10 @@ impl Runtime for Plain {
     fn update(&self, _: &str, _: &LinuxResources) -> Result<()> {
         // A child of the program's own, as External has them: it must not confuse the reaping.
         let ran = Command::new("/bin/true").status();
-        ran.map(drop).map_err(|source| Error::Step { action: "update".into(), source })
+        ran.map(drop).map_err(|source| Error::Step {
+            action: "update".into(),
+            source,
+        })
     }
 
     fn state(&self, id: &str) -> Result<State> {

@@ -19,7 +19,10 @@ pub(crate) struct Connection {
 impl Connection {
     /// Connects to the shim that serves on `socket` and agrees on a version.
     pub(crate) async fn open(socket: &Path) -> Result<Self, Error> {
-        let stream = connect(socket).await.map_err(|source| Error::Connect { socket: socket.into(), source })?;
+        let stream = connect(socket).await.map_err(|source| Error::Connect {
+            socket: socket.into(),
+            source,
+        })?;
         let mut connection = Self::unversioned(socket, stream);
         connection.hello().await?;
         Ok(connection)
@@ -27,24 +30,33 @@ impl Connection {
 
     /// A connection that is there already, on which nothing was said yet.
     pub(crate) fn unversioned(socket: &Path, stream: UnixStream) -> Self {
-        Self { socket: socket.into(), stream }
+        Self {
+            socket: socket.into(),
+            stream,
+        }
     }
 
     /// Agrees on a version.
     pub(crate) async fn hello(&mut self) -> Result<(), Error> {
-        let hello = Request::Hello { min: protocol::OLDEST, max: protocol::NEWEST };
+        let hello = Request::Hello {
+            min: protocol::OLDEST,
+            max: protocol::NEWEST,
+        };
         let answer = self.call(&hello).await?;
         self.check_hello(&answer)
     }
 
     pub(crate) fn check_hello(&self, answer: &Response) -> Result<(), Error> {
         match *answer {
-            Response::Hello { version: Some(version), .. }
-                if (protocol::OLDEST..=protocol::NEWEST).contains(&version) =>
-            {
-                Ok(())
-            }
-            Response::Hello { min, max, .. } => Err(Error::Version { socket: self.socket.clone(), min, max }),
+            Response::Hello {
+                version: Some(version),
+                ..
+            } if (protocol::OLDEST..=protocol::NEWEST).contains(&version) => Ok(()),
+            Response::Hello { min, max, .. } => Err(Error::Version {
+                socket: self.socket.clone(),
+                min,
+                max,
+            }),
             ref other => Err(unexpected(&self.socket, other)),
         }
     }
@@ -61,18 +73,28 @@ impl Connection {
         for request in requests {
             push_message(&mut bytes, request);
         }
-        self.stream.write_all(&bytes).await.map_err(|source| self.broken(source))
+        self.stream
+            .write_all(&bytes)
+            .await
+            .map_err(|source| self.broken(source))
     }
 
     /// Waits for the next answer or event; a refusal is an error.
     pub(crate) async fn receive(&mut self) -> Result<Response, Error> {
         let message = self.message().await.map_err(|source| self.broken(source))?;
         match serde_json::from_slice(&message) {
-            Ok(Response::Error { kind, message }) => Err(Error::Refused { kind: kind_named(&kind), message }),
+            Ok(Response::Error { kind, message }) => Err(Error::Refused {
+                kind: kind_named(&kind),
+                message,
+            }),
             Ok(answer) => Ok(answer),
             Err(_) => {
-                let answer = String::from_utf8_lossy(&message[..message.len().min(200)]).into_owned();
-                Err(Error::Unexpected { socket: self.socket.clone(), answer })
+                let answer =
+                    String::from_utf8_lossy(&message[..message.len().min(200)]).into_owned();
+                Err(Error::Unexpected {
+                    socket: self.socket.clone(),
+                    answer,
+                })
             }
         }
     }
@@ -81,7 +103,10 @@ impl Connection {
     async fn message(&mut self) -> io::Result<Vec<u8>> {
         let length = usize::try_from(self.stream.read_u32_le().await?).unwrap_or(usize::MAX);
         if length > LONGEST_MESSAGE {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, protocol::TooLong(length)));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                protocol::TooLong(length),
+            ));
         }
         let mut message = vec![0; length];
         self.stream.read_exact(&mut message).await?;
@@ -93,13 +118,19 @@ impl Connection {
     }
 
     fn broken(&self, source: io::Error) -> Error {
-        Error::Broken { socket: self.socket.clone(), source }
+        Error::Broken {
+            socket: self.socket.clone(),
+            source,
+        }
     }
 }
 
 /// An answer that does not fit the request.
 pub(crate) fn unexpected(socket: &Path, answer: &Response) -> Error {
-    Error::Unexpected { socket: socket.into(), answer: format!("{answer:?}") }
+    Error::Unexpected {
+        socket: socket.into(),
+        answer: format!("{answer:?}"),
+    }
 }
 
 async fn connect(socket: &Path) -> io::Result<UnixStream> {

@@ -27,38 +27,70 @@ pub(crate) async fn spawn(
     config: &ShimConfig,
     held: Vec<OwnedFd>,
 ) -> Result<(Connection, Created), Error> {
-    let failed = |source| Error::Spawn { program: program.into(), source };
+    let failed = |source| Error::Spawn {
+        program: program.into(),
+        source,
+    };
     let (ours, process) = launch(program, config, held).await.map_err(failed)?;
     let child = Child::new(process).map_err(failed)?;
     let stream = UnixStream::from_std(ours).map_err(failed)?;
     let mut connection = Connection::unversioned(&config.socket, stream);
-    let hello = Request::Hello { min: protocol::OLDEST, max: protocol::NEWEST };
-    connection.send(&[&hello, &Request::Create(Box::new(config.clone()))]).await?;
+    let hello = Request::Hello {
+        min: protocol::OLDEST,
+        max: protocol::NEWEST,
+    };
+    connection
+        .send(&[&hello, &Request::Create(Box::new(config.clone()))])
+        .await?;
     let answer = connection.receive().await?;
     connection.check_hello(&answer)?;
     match connection.receive().await? {
-        Response::Process { pid, warnings } => {
-            Ok((connection, Created { pid, shim_pid: child.keep(), warnings }))
-        }
+        Response::Process { pid, warnings } => Ok((
+            connection,
+            Created {
+                pid,
+                shim_pid: child.keep(),
+                warnings,
+            },
+        )),
         other => Err(unexpected(&config.socket, &other)),
     }
 }
 
 /// Starts the process; off the executor's threads, which the kernel would hold up for as long as it takes.
-async fn launch(program: &Path, config: &ShimConfig, held: Vec<OwnedFd>) -> io::Result<(StdStream, Process)> {
+async fn launch(
+    program: &Path,
+    config: &ShimConfig,
+    held: Vec<OwnedFd>,
+) -> io::Result<(StdStream, Process)> {
     let program = program.to_path_buf();
     let name = format!("dhow-shim {}", config.id.get(..12).unwrap_or(&config.id));
     let container = config.state_dir.display().to_string();
-    let numbers = ["--control".into(), "3".into(), "--held".into(), held.len().to_string()];
-    let args = [name, "shim".into()].into_iter().chain(numbers).chain(["--container".into(), container]);
+    let numbers = [
+        "--control".into(),
+        "3".into(),
+        "--held".into(),
+        held.len().to_string(),
+    ];
+    let args = [name, "shim".into()]
+        .into_iter()
+        .chain(numbers)
+        .chain(["--container".into(), container]);
     let launched = tokio::task::spawn_blocking(move || {
         let (ours, theirs) = StdStream::pair()?;
         ours.set_nonblocking(true)?;
         let args = args.map(CString::new).collect::<Result<Vec<_>, _>>()?;
         let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
         let env = [CString::new(path)?, CString::new(TUNABLES)?];
-        let inherited: Vec<_> = std::iter::once(theirs.as_fd()).chain(held.iter().map(AsFd::as_fd)).collect();
-        let process = dhow_sys::spawn::spawn(&Program { path: &program, args: &args, env: &env, inherited: &inherited })?;
+        let inherited: Vec<_> = std::iter::once(theirs.as_fd())
+            .chain(held.iter().map(AsFd::as_fd))
+            .collect();
+        let process = dhow_sys::spawn::spawn(&Program {
+            path: &program,
+            args: &args,
+            env: &env,
+            inherited: &inherited,
+        })?;
         Ok((ours, process))
     });
     launched.await.map_err(io::Error::other)?
@@ -77,7 +109,11 @@ impl Child {
         let pidfd = process.pidfd.try_clone()?;
         tokio::spawn(reap(process.pidfd));
         let pid = u32::try_from(process.pid).map_err(io::Error::other)?;
-        Ok(Self { pid, pidfd, keep: false })
+        Ok(Self {
+            pid,
+            pidfd,
+            keep: false,
+        })
     }
 
     fn keep(mut self) -> u32 {
@@ -95,11 +131,19 @@ impl Drop for Child {
     }
 }
 
-#[allow(deprecated, reason = "unsound only for types whose descriptor changes; an OwnedFd's does not")]
+#[allow(
+    deprecated,
+    reason = "unsound only for types whose descriptor changes; an OwnedFd's does not"
+)]
 async fn reap(pidfd: OwnedFd) {
-    let Ok(pidfd) = AsyncFd::new(pidfd) else { return };
+    let Ok(pidfd) = AsyncFd::new(pidfd) else {
+        return;
+    };
     if pidfd.readable().await.is_ok() {
         // Nothing to be told: what matters of a shim's end stands in its records.
-        let _ = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+        let _ = waitid(
+            WaitId::PidFd(pidfd.as_fd()),
+            WaitIdOptions::EXITED | WaitIdOptions::NOHANG,
+        );
     }
 }

@@ -30,7 +30,12 @@ impl Args {
         let mut args = args.iter();
         while let Some(option) = args.next() {
             let value = args.next().ok_or(MainError::Usage)?;
-            let number = || value.to_str().and_then(|text| text.parse().ok()).ok_or(MainError::Usage);
+            let number = || {
+                value
+                    .to_str()
+                    .and_then(|text| text.parse().ok())
+                    .ok_or(MainError::Usage)
+            };
             match option.to_str() {
                 Some("--config") => source = Some(Source::Config(value.into())),
                 Some("--control") => source = Some(Source::Control(number()?)),
@@ -40,7 +45,10 @@ impl Args {
                 _ => return Err(MainError::Usage),
             }
         }
-        Ok(Self { source: source.ok_or(MainError::Usage)?, held })
+        Ok(Self {
+            source: source.ok_or(MainError::Usage)?,
+            held,
+        })
     }
 
     /// The file to be read, if there is one.
@@ -54,13 +62,17 @@ impl Args {
     /// Takes over the descriptors to be held.
     pub(super) fn take_held(&self) -> Result<Vec<OwnedFd>, MainError> {
         let first = 4;
-        (first..first + self.held).map(|fd| dhow_sys::fds::inherit(fd).map_err(MainError::Inherit)).collect()
+        (first..first + self.held)
+            .map(|fd| dhow_sys::fds::inherit(fd).map_err(MainError::Inherit))
+            .collect()
     }
 
     /// Takes over the socket of the first client.
     pub(super) fn take_control(&self) -> Result<UnixStream, MainError> {
         match self.source {
-            Source::Control(fd) => Ok(dhow_sys::fds::inherit(fd).map_err(MainError::Inherit)?.into()),
+            Source::Control(fd) => Ok(dhow_sys::fds::inherit(fd)
+                .map_err(MainError::Inherit)?
+                .into()),
             Source::Config(_) => Err(MainError::Usage),
         }
     }
@@ -76,10 +88,28 @@ mod tests {
 
     #[test]
     fn one_source_is_needed() {
-        let control = Args { source: Source::Control(3), held: 2 };
-        assert_eq!(parse(&["--control", "3", "--held", "2", "--container", "/x"]), Some(control));
-        assert_eq!(parse(&["--config", "/c"]), Some(Args { source: Source::Config("/c".into()), held: 0 }));
-        for wrong in [&[][..], &["--held", "1"], &["--config"], &["--control", "x"], &["extra"]] {
+        let control = Args {
+            source: Source::Control(3),
+            held: 2,
+        };
+        assert_eq!(
+            parse(&["--control", "3", "--held", "2", "--container", "/x"]),
+            Some(control)
+        );
+        assert_eq!(
+            parse(&["--config", "/c"]),
+            Some(Args {
+                source: Source::Config("/c".into()),
+                held: 0
+            })
+        );
+        for wrong in [
+            &[][..],
+            &["--held", "1"],
+            &["--config"],
+            &["--control", "x"],
+            &["extra"],
+        ] {
             assert_eq!(parse(wrong), None, "{wrong:?}");
         }
     }

@@ -68,7 +68,13 @@ impl Container {
     ) -> Result<(Self, Created), CreateError> {
         let mut spec = read_spec(&config.bundle)?;
         let runtime = AnyRuntime::new(config, simulated)?;
-        let mut container = Self { id: config.id.clone(), runtime, cgroup: None, attached: None, rootfs: None };
+        let mut container = Self {
+            id: config.id.clone(),
+            runtime,
+            cgroup: None,
+            attached: None,
+            rootfs: None,
+        };
         let rootfs = container.root(config, &mut spec)?;
         let user = user_spec(&config.user, &config.additional_groups);
         let created = container.runtime().create(&CreateRequest {
@@ -113,9 +119,19 @@ impl Container {
     }
 
     /// Prepares the root file system: as a detached mount, at its place in the bundle, or only named in the spec.
-    fn root(&mut self, config: &ShimConfig, spec: &mut Spec) -> Result<Option<OwnedFd>, CreateError> {
+    fn root(
+        &mut self,
+        config: &ShimConfig,
+        spec: &mut Spec,
+    ) -> Result<Option<OwnedFd>, CreateError> {
         let overlay = match &config.rootfs {
-            Rootfs::Overlay { lower, upper, work, read_only, volatile } => OverlayMount {
+            Rootfs::Overlay {
+                lower,
+                upper,
+                work,
+                read_only,
+                volatile,
+            } => OverlayMount {
                 lower: lower.clone(),
                 upper: upper.clone(),
                 work: work.clone(),
@@ -132,7 +148,10 @@ impl Container {
             return Ok(Some(mount));
         }
         let path = config.bundle.join("rootfs");
-        attach(&mount, &path).map_err(|source| CreateError::Attach { path: path.clone(), source })?;
+        attach(&mount, &path).map_err(|source| CreateError::Attach {
+            path: path.clone(),
+            source,
+        })?;
         set_root(spec, &path);
         self.attached = Some(path);
         Ok(None)
@@ -150,7 +169,10 @@ impl Container {
 /// The user of a request, unless the spec says it already.
 pub(super) fn user_spec(user: &str, groups: &[String]) -> Option<UserSpec> {
     let given = !user.is_empty() || !groups.is_empty();
-    given.then(|| UserSpec { user: user.into(), groups: groups.to_vec() })
+    given.then(|| UserSpec {
+        user: user.into(),
+        groups: groups.to_vec(),
+    })
 }
 
 fn read_spec(bundle: &Path) -> Result<Spec, CreateError> {

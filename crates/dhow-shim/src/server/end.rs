@@ -27,7 +27,10 @@ impl Server {
         self.reap();
         if wants_end && self.life.status == ShimStatus::Created {
             // Nobody waits for the container: whoever had it made has given up. Its end follows as any other.
-            let _ = self.container.runtime().kill(self.container.id(), Signal::KILL.as_raw(), true);
+            let _ = self
+                .container
+                .runtime()
+                .kill(self.container.id(), Signal::KILL.as_raw(), true);
         }
     }
 
@@ -36,7 +39,10 @@ impl Server {
         let mut init_ended = false;
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
             let pid = pid.as_raw_pid();
-            let ended = self.processes.iter_mut().find(|process| process.pid == pid && process.exit.is_none());
+            let ended = self
+                .processes
+                .iter_mut()
+                .find(|process| process.pid == pid && process.exit.is_none());
             let Some(process) = ended else { continue };
             process.exit = Some(exit_of(status));
             match process.number {
@@ -51,7 +57,9 @@ impl Server {
 
     fn exec_ended(&mut self, number: u32) {
         self.drain(number);
-        let Some(process) = self.process(number) else { return };
+        let Some(process) = self.process(number) else {
+            return;
+        };
         if process.is_spent() {
             return self.finish_exec(number);
         }
@@ -62,8 +70,15 @@ impl Server {
     /// Gives up on streams that something an exec left behind holds open.
     pub(super) fn expire(&mut self) {
         let now = Instant::now();
-        let late = |process: &&super::process::Process| process.deadline.is_some_and(|deadline| deadline <= now);
-        let late: Vec<u32> = self.processes.iter().filter(late).map(|process| process.number).collect();
+        let late = |process: &&super::process::Process| {
+            process.deadline.is_some_and(|deadline| deadline <= now)
+        };
+        let late: Vec<u32> = self
+            .processes
+            .iter()
+            .filter(late)
+            .map(|process| process.number)
+            .collect();
         for number in late {
             self.drain(number);
             self.finish_exec(number);
@@ -72,23 +87,43 @@ impl Server {
 
     /// Records an exec's end, tells it, and lets its clients go when they have everything.
     pub(super) fn finish_exec(&mut self, number: u32) {
-        let Some(place) = self.processes.iter().position(|process| process.number == number) else { return };
+        let Some(place) = self
+            .processes
+            .iter()
+            .position(|process| process.number == number)
+        else {
+            return;
+        };
         let mut process = self.processes.remove(place);
         process.close_stdin(&self.poller);
         for stream in [Stream::Stdout, Stream::Stderr] {
             process.close_source(&self.poller, stream);
         }
         let code = process.exit.map_or(0, |exit| exit.code);
-        let record = ExecRecord { id: process.id, code, finished_at: Timestamp::now() };
+        let record = ExecRecord {
+            id: process.id,
+            code,
+            finished_at: Timestamp::now(),
+        };
         if let Err(error) = record::add_exec(&self.config.state_dir, &record) {
-            self.note(&format!("exit {code} of exec {} could not be recorded: {error}", record.id));
+            self.note(&format!(
+                "exit {code} of exec {} could not be recorded: {error}",
+                record.id
+            ));
         }
         let pid = u32::try_from(process.pid).unwrap_or(0);
         if self.life.finished.len() == REMEMBERED {
             self.life.finished.pop_front();
         }
-        self.life.finished.push_back(ExecState { id: record.id.clone(), pid, exit_code: Some(code) });
-        self.tell(ShimEvent::ExecExited { id: record.id, code });
+        self.life.finished.push_back(ExecState {
+            id: record.id.clone(),
+            pid,
+            exit_code: Some(code),
+        });
+        self.tell(ShimEvent::ExecExited {
+            id: record.id,
+            code,
+        });
         self.let_go(number);
     }
 
@@ -110,7 +145,10 @@ impl Server {
         self.count_oom_kills();
         let record = self.exit_record();
         if let Err(error) = record::write_exit(&self.config.state_dir, &record) {
-            self.note(&format!("exit {} could not be recorded: {error}", record.code));
+            self.note(&format!(
+                "exit {} could not be recorded: {error}",
+                record.code
+            ));
         }
         self.life.status = ShimStatus::Stopped;
         self.life.exit = Some(record.clone());
@@ -124,14 +162,23 @@ impl Server {
         self.tidy_peers();
         self.processes.retain(|process| process.number != INIT);
         if let Err(error) = self.container.delete() {
-            self.note(&format!("container could not be deleted: {}", dhow_errdefs::chain(&error)));
+            self.note(&format!(
+                "container could not be deleted: {}",
+                dhow_errdefs::chain(&error)
+            ));
         }
         // The next shim of this container may go on; this one may have slow clients still.
         self.kept.lock.release();
     }
 
     fn exit_record(&mut self) -> ExitRecord {
-        let exit = self.process(INIT).and_then(|process| process.exit).unwrap_or(Exit { code: 255, signal: None });
+        let exit = self
+            .process(INIT)
+            .and_then(|process| process.exit)
+            .unwrap_or(Exit {
+                code: 255,
+                signal: None,
+            });
         ExitRecord {
             code: exit.code,
             signal: exit.signal,
@@ -142,13 +189,23 @@ impl Server {
 
     /// Execs that still run (the container has no pid namespace of its own) end with it, and are not waited for.
     fn abandon_execs(&mut self) {
-        let execs = self.processes.iter().map(|process| process.number).filter(|number| *number != INIT);
+        let execs = self
+            .processes
+            .iter()
+            .map(|process| process.number)
+            .filter(|number| *number != INIT);
         for number in execs.collect::<Vec<_>>() {
-            if let Some(process) = self.process(number).filter(|process| process.exit.is_none()) {
+            if let Some(process) = self
+                .process(number)
+                .filter(|process| process.exit.is_none())
+            {
                 // It may end at this very moment.
                 let _ = pidfd_send_signal(&process.pidfd, Signal::KILL);
                 let signal = Signal::KILL.as_raw();
-                process.exit = Some(Exit { code: 128 + signal, signal: Some(signal) });
+                process.exit = Some(Exit {
+                    code: 128 + signal,
+                    signal: Some(signal),
+                });
             }
             self.drain(number);
             self.finish_exec(number);
@@ -165,7 +222,11 @@ impl Server {
     }
 
     fn count_oom_kills(&mut self) {
-        let kills = self.container.cgroup.as_ref().map_or(0, |cgroup| cgroup.oom_kills());
+        let kills = self
+            .container
+            .cgroup
+            .as_ref()
+            .map_or(0, |cgroup| cgroup.oom_kills());
         if kills > self.life.oom_kills {
             self.life.oom_kills = kills;
             self.tell(ShimEvent::OomKilled);
@@ -176,7 +237,13 @@ impl Server {
 fn exit_of(status: WaitStatus) -> Exit {
     match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) => Exit { code, signal: None },
-        (None, Some(signal)) => Exit { code: 128 + signal, signal: Some(signal) },
-        (None, None) => Exit { code: 255, signal: None },
+        (None, Some(signal)) => Exit {
+            code: 128 + signal,
+            signal: Some(signal),
+        },
+        (None, None) => Exit {
+            code: 255,
+            signal: None,
+        },
     }
 }

@@ -36,15 +36,27 @@ impl Server {
 
     /// Gives input to a process; to nobody if that has closed its end.
     pub(super) fn feed(&mut self, process: u32, bytes: &[u8]) {
-        let Some(place) = self.processes.iter().position(|other| other.number == process) else { return };
-        let Some(stdin) = &mut self.processes[place].stdin else { return };
+        let Some(place) = self
+            .processes
+            .iter()
+            .position(|other| other.number == process)
+        else {
+            return;
+        };
+        let Some(stdin) = &mut self.processes[place].stdin else {
+            return;
+        };
         stdin.queue.extend_from_slice(bytes);
         self.write_stdin(place);
     }
 
     /// A process can read again.
     pub(super) fn stdin_ready(&mut self, process: u32) {
-        if let Some(place) = self.processes.iter().position(|other| other.number == process) {
+        if let Some(place) = self
+            .processes
+            .iter()
+            .position(|other| other.number == process)
+        {
             self.write_stdin(place);
             self.refresh_feeders(process);
         }
@@ -52,7 +64,9 @@ impl Server {
 
     fn write_stdin(&mut self, place: usize) {
         let process = &mut self.processes[place];
-        let Some(stdin) = &mut process.stdin else { return };
+        let Some(stdin) = &mut process.stdin else {
+            return;
+        };
         let alive = write_queue(stdin);
         if !alive || (stdin.queue.is_empty() && stdin.closing) {
             process.close_stdin(&self.poller);
@@ -63,14 +77,20 @@ impl Server {
     }
 
     fn is_full(&mut self, process: u32) -> bool {
-        let stdin = self.process(process).and_then(|process| process.stdin.as_ref());
+        let stdin = self
+            .process(process)
+            .and_then(|process| process.stdin.as_ref());
         stdin.is_some_and(|stdin| !stdin.queue.is_empty())
     }
 
     /// The clients that feed a process are read, unless it does not take what it has.
     fn refresh_feeders(&mut self, process: u32) {
-        let feeders: Vec<u32> =
-            self.peers.iter().filter(|peer| peer.feeds(process)).map(|peer| peer.number).collect();
+        let feeders: Vec<u32> = self
+            .peers
+            .iter()
+            .filter(|peer| peer.feeds(process))
+            .map(|peer| peer.number)
+            .collect();
         for peer in feeders {
             self.refresh_peer(peer);
         }
@@ -79,7 +99,10 @@ impl Server {
     /// A client has ended its input. As in Docker: the process's input ends with it if that is so arranged and there
     /// is no terminal, otherwise the client is detached, unless nobody takes input anyway.
     pub(super) fn input_ended(&mut self, peer: u32, process: u32) {
-        let place = self.processes.iter().position(|other| other.number == process);
+        let place = self
+            .processes
+            .iter()
+            .position(|other| other.number == process);
         let ends = place.is_some_and(|place| {
             let process = &self.processes[place];
             process.stdin_once && !process.has_terminal()
@@ -90,7 +113,10 @@ impl Server {
             }
             self.write_stdin(place);
         }
-        let detached = !ends && self.process(process).is_some_and(|process| process.stdin.is_some());
+        let detached = !ends
+            && self
+                .process(process)
+                .is_some_and(|process| process.stdin.is_some());
         if let Some(peer) = self.peer(peer) {
             peer.stop_feeding();
             peer.closing |= detached;
@@ -101,7 +127,12 @@ impl Server {
     /// Can this process be given more input?
     pub(super) fn takes_input(&self, process: u32) -> bool {
         let process = self.processes.iter().find(|other| other.number == process);
-        process.is_none_or(|process| process.stdin.as_ref().is_none_or(|stdin| stdin.queue.is_empty()))
+        process.is_none_or(|process| {
+            process
+                .stdin
+                .as_ref()
+                .is_none_or(|stdin| stdin.queue.is_empty())
+        })
     }
 }
 

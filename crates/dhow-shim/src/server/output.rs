@@ -32,7 +32,11 @@ impl ReadBuffer {
     /// Takes the buffer, to be put back.
     pub(super) fn take(&mut self) -> Vec<u8> {
         let bytes = std::mem::take(&mut self.bytes);
-        if bytes.is_empty() { vec![0; HEADER + CHUNK] } else { bytes }
+        if bytes.is_empty() {
+            vec![0; HEADER + CHUNK]
+        } else {
+            bytes
+        }
     }
 
     pub(super) fn put_back(&mut self, bytes: Vec<u8>, used: usize) {
@@ -90,14 +94,23 @@ impl Server {
 
     fn source_ended(&mut self, number: u32, stream: Stream) {
         self.close_source(number, stream);
-        if self.process(number).is_some_and(|process| process.number != INIT && process.is_spent()) {
+        if self
+            .process(number)
+            .is_some_and(|process| process.number != INIT && process.is_spent())
+        {
             self.finish_exec(number);
         }
     }
 
     /// Closes a stream; what is left of the init's last line goes into the log.
     pub(super) fn close_source(&mut self, number: u32, stream: Stream) {
-        let Some(place) = self.processes.iter().position(|process| process.number == number) else { return };
+        let Some(place) = self
+            .processes
+            .iter()
+            .position(|process| process.number == number)
+        else {
+            return;
+        };
         let process = &mut self.processes[place];
         if process.source(stream).is_some() {
             process.close_source(&self.poller, stream);
@@ -110,7 +123,10 @@ impl Server {
     /// Moves one chunk from a source to everyone who gets it.
     fn transfer(&mut self, number: u32, stream: Stream) -> Step {
         let mut buffer = self.buffer.take();
-        let read = match self.process(number).and_then(|process| process.source(stream).as_ref()) {
+        let read = match self
+            .process(number)
+            .and_then(|process| process.source(stream).as_ref())
+        {
             Some(source) => rustix::io::read(&source.fd, &mut buffer[HEADER..]),
             None => Err(Errno::AGAIN),
         };
@@ -133,12 +149,22 @@ impl Server {
         if number == INIT {
             self.store(stream, &chunk[HEADER..]);
         }
-        let terminal = self.process(number).is_some_and(|process| process.has_terminal());
+        let terminal = self
+            .process(number)
+            .is_some_and(|process| process.has_terminal());
         let length = u32::try_from(chunk.len() - HEADER).unwrap_or(u32::MAX);
         chunk[..HEADER].copy_from_slice(&[stream.number(), 0, 0, 0, 0, 0, 0, 0]);
         chunk[4..HEADER].copy_from_slice(&length.to_be_bytes());
-        let sent = if terminal { &chunk[HEADER..] } else { &chunk[..] };
-        for peer in self.peers.iter_mut().filter(|peer| peer.receives(number, stream)) {
+        let sent = if terminal {
+            &chunk[HEADER..]
+        } else {
+            &chunk[..]
+        };
+        for peer in self
+            .peers
+            .iter_mut()
+            .filter(|peer| peer.receives(number, stream))
+        {
             peer.send(sent);
         }
         for number in self.behind(number) {
@@ -149,17 +175,27 @@ impl Server {
     /// The numbers of a process's clients that have something left to take.
     fn behind(&self, process: u32) -> Vec<u32> {
         let behind = |peer: &&super::peer::Peer| peer.is_of(process) && peer.is_behind();
-        self.peers.iter().filter(behind).map(|peer| peer.number).collect()
+        self.peers
+            .iter()
+            .filter(behind)
+            .map(|peer| peer.number)
+            .collect()
     }
 
     fn is_held_up(&self, process: u32) -> bool {
-        self.peers.iter().any(|peer| peer.is_of(process) && peer.is_behind())
+        self.peers
+            .iter()
+            .any(|peer| peer.is_of(process) && peer.is_behind())
     }
 
     /// Reads a process's output, unless a client holds it up.
     pub(super) fn refresh_sources(&mut self, number: u32) {
         let reading = !self.is_held_up(number);
-        if let Some(process) = self.processes.iter_mut().find(|process| process.number == number) {
+        if let Some(process) = self
+            .processes
+            .iter_mut()
+            .find(|process| process.number == number)
+        {
             process.set_reading(&self.poller, reading);
         }
     }
@@ -172,5 +208,8 @@ pub(super) const fn room() -> std::ops::RangeFrom<usize> {
 
 /// Does this error mean "later"?
 pub(super) fn is_later(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
 }

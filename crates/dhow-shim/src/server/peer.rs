@@ -63,10 +63,12 @@ impl Peer {
     /// Does it receive this stream of that process?
     pub(super) fn receives(&self, process: u32, stream: Stream) -> bool {
         match self.role {
-            Role::Attached(number, wants) if number == process && !self.closing && !self.dead => match stream {
-                Stream::Stdout => wants.stdout,
-                Stream::Stderr => wants.stderr,
-            },
+            Role::Attached(number, wants) if number == process && !self.closing && !self.dead => {
+                match stream {
+                    Stream::Stdout => wants.stdout,
+                    Stream::Stderr => wants.stderr,
+                }
+            }
             _ => false,
         }
     }
@@ -98,7 +100,11 @@ impl Peer {
         if self.dead {
             return;
         }
-        let sent = if self.queue.is_empty() { self.send_now(bytes) } else { 0 };
+        let sent = if self.queue.is_empty() {
+            self.send_now(bytes)
+        } else {
+            0
+        };
         self.queue.extend_from_slice(&bytes[sent..]);
         if self.role == Role::Subscriber && self.queue.len() > EVENT_LIMIT {
             self.dead = true;
@@ -118,7 +124,11 @@ impl Peer {
     fn send_now(&mut self, bytes: &[u8]) -> usize {
         let mut sent = 0;
         while sent < bytes.len() {
-            match rustix::net::send(&self.socket.fd, &bytes[sent..], SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+            match rustix::net::send(
+                &self.socket.fd,
+                &bytes[sent..],
+                SendFlags::NOSIGNAL | SendFlags::DONTWAIT,
+            ) {
                 Ok(more) => sent += more,
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return sent,
@@ -135,7 +145,9 @@ impl Peer {
     pub(super) fn set_interest(&mut self, poller: &Poller, fed: bool) {
         let mut interest = match self.role {
             Role::Control(_) | Role::Subscriber => EventFlags::IN,
-            Role::Attached(_, wants) if wants.stdin && fed && !self.closing => EventFlags::IN | EventFlags::RDHUP,
+            Role::Attached(_, wants) if wants.stdin && fed && !self.closing => {
+                EventFlags::IN | EventFlags::RDHUP
+            }
             Role::Attached(..) => EventFlags::empty(),
         };
         if self.is_behind() {

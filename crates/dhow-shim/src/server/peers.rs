@@ -14,7 +14,9 @@ impl Server {
     pub(super) fn accept(&mut self) {
         while let Some(listener) = &self.doors.listener {
             // Anything else than "nobody waits" is the client's misfortune, or passes.
-            let Ok((socket, _)) = listener.fd.accept() else { return };
+            let Ok((socket, _)) = listener.fd.accept() else {
+                return;
+            };
             if socket.set_nonblocking(true).is_ok() {
                 self.add_peer(Peer::control(socket, false));
             }
@@ -40,7 +42,9 @@ impl Server {
     /// Something happened on a client's connection.
     pub(super) fn peer_ready(&mut self, number: u32, flags: EventFlags) {
         let gone = flags.intersects(EventFlags::HUP | EventFlags::ERR);
-        let Some(peer) = self.peer(number) else { return };
+        let Some(peer) = self.peer(number) else {
+            return;
+        };
         if flags.contains(EventFlags::OUT) {
             peer.flush();
         }
@@ -48,7 +52,9 @@ impl Server {
             Role::Control(_) => self.hear(number),
             Role::Subscriber => self.ignore_input(number),
             Role::Attached(process, wants) => {
-                if wants.stdin && flags.intersects(EventFlags::IN | EventFlags::RDHUP | EventFlags::HUP) {
+                if wants.stdin
+                    && flags.intersects(EventFlags::IN | EventFlags::RDHUP | EventFlags::HUP)
+                {
                     self.input_ready(number, process, gone);
                 }
             }
@@ -61,7 +67,9 @@ impl Server {
 
     /// Waits for what makes sense for a client now.
     pub(super) fn refresh_peer(&mut self, number: u32) {
-        let Some(place) = self.peers.iter().position(|peer| peer.number == number) else { return };
+        let Some(place) = self.peers.iter().position(|peer| peer.number == number) else {
+            return;
+        };
         let fed = match self.peers[place].role {
             Role::Attached(process, _) => self.takes_input(process),
             _ => true,
@@ -91,7 +99,9 @@ impl Server {
     /// Reads requests and answers them.
     fn hear(&mut self, number: u32) {
         let mut buffer = self.buffer.take();
-        let Some(peer) = self.peer(number) else { return };
+        let Some(peer) = self.peer(number) else {
+            return;
+        };
         let read = (&peer.socket.fd).read(&mut buffer[room()]);
         let length = *read.as_ref().unwrap_or(&0);
         peer.input.extend_from_slice(&buffer[room()][..length]);
@@ -106,7 +116,9 @@ impl Server {
 
     fn answer_all(&mut self, number: u32) {
         loop {
-            let Some(peer) = self.peer(number) else { return };
+            let Some(peer) = self.peer(number) else {
+                return;
+            };
             if !matches!(peer.role, Role::Control(_)) || peer.dead {
                 return self.rest_is_input(number);
             }
@@ -133,17 +145,23 @@ impl Server {
 
     /// What a client sent behind the request that made its connection a stream is input already.
     fn rest_is_input(&mut self, number: u32) {
-        let Some(peer) = self.peer(number) else { return };
+        let Some(peer) = self.peer(number) else {
+            return;
+        };
         let input = std::mem::take(&mut peer.input);
         match peer.role {
-            Role::Attached(process, wants) if wants.stdin && !input.is_empty() => self.feed(process, &input),
+            Role::Attached(process, wants) if wants.stdin && !input.is_empty() => {
+                self.feed(process, &input)
+            }
             _ => {}
         }
     }
 
     /// A subscriber has nothing to say; it may only go.
     fn ignore_input(&mut self, number: u32) {
-        let Some(peer) = self.peer(number) else { return };
+        let Some(peer) = self.peer(number) else {
+            return;
+        };
         let mut ignored = [0; 64];
         match (&peer.socket.fd).read(&mut ignored) {
             Ok(0) => peer.dead = true,
@@ -164,11 +182,19 @@ impl Server {
     pub(super) fn tell(&mut self, event: ShimEvent) {
         let mut bytes = Vec::new();
         push_message(&mut bytes, &Response::Event(event));
-        for peer in self.peers.iter_mut().filter(|peer| peer.role == Role::Subscriber) {
+        for peer in self
+            .peers
+            .iter_mut()
+            .filter(|peer| peer.role == Role::Subscriber)
+        {
             peer.send(&bytes);
         }
-        let subscribers: Vec<u32> =
-            self.peers.iter().filter(|peer| peer.role == Role::Subscriber).map(|peer| peer.number).collect();
+        let subscribers: Vec<u32> = self
+            .peers
+            .iter()
+            .filter(|peer| peer.role == Role::Subscriber)
+            .map(|peer| peer.number)
+            .collect();
         for number in subscribers {
             self.refresh_peer(number);
         }

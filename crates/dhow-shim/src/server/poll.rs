@@ -60,12 +60,19 @@ pub(super) const EVENTS: usize = 16;
 
 impl Poller {
     pub(super) fn new() -> io::Result<Self> {
-        Ok(Self { epoll: epoll::create(CreateFlags::CLOEXEC)? })
+        Ok(Self {
+            epoll: epoll::create(CreateFlags::CLOEXEC)?,
+        })
     }
 
     /// Watches a descriptor for reading, for as long as both live.
     pub(super) fn watch(&self, fd: impl AsFd, token: Token) -> io::Result<()> {
-        Ok(epoll::add(&self.epoll, fd, EventData::new_u64(token.encode()), EventFlags::IN)?)
+        Ok(epoll::add(
+            &self.epoll,
+            fd,
+            EventData::new_u64(token.encode()),
+            EventFlags::IN,
+        )?)
     }
 
     /// Waits for events, at most `milliseconds` where given.
@@ -74,7 +81,10 @@ impl Poller {
             tv_sec: i64::try_from(milliseconds / 1000).unwrap_or(i64::MAX),
             tv_nsec: i64::try_from(milliseconds % 1000 * 1_000_000).unwrap_or(0),
         });
-        let mut buffer = [Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }; EVENTS];
+        let mut buffer = [Event {
+            flags: EventFlags::empty(),
+            data: EventData::new_u64(0),
+        }; EVENTS];
         match epoll::wait(&self.epoll, &mut buffer[..], timeout.as_ref()) {
             Ok(count) => {
                 let event = |event: &Event| (Token::decode(event.data.u64()), event.flags);
@@ -99,7 +109,11 @@ pub(super) struct Watched<F> {
 
 impl<F: AsFd> Watched<F> {
     pub(super) fn new(fd: F, token: Token) -> Self {
-        Self { fd, token, interest: None }
+        Self {
+            fd,
+            token,
+            interest: None,
+        }
     }
 
     /// Waits for `interest` from now on; `None`: not even for a hang-up, which can't be masked otherwise.

@@ -19,16 +19,26 @@ pub(super) const INIT: u32 = 0;
 /// The ends of a process's streams that it gets itself.
 #[derive(Debug)]
 pub(super) enum ChildEnds {
-    Pipes { stdin: OwnedFd, stdout: OwnedFd, stderr: OwnedFd },
+    Pipes {
+        stdin: OwnedFd,
+        stdout: OwnedFd,
+        stderr: OwnedFd,
+    },
     Terminal(Option<ConsoleSize>),
 }
 
 impl ChildEnds {
     pub(super) fn stdio(&self) -> Stdio<'_> {
         match self {
-            Self::Pipes { stdin, stdout, stderr } => {
-                Stdio::Pipes { stdin: stdin.as_fd(), stdout: stdout.as_fd(), stderr: stderr.as_fd() }
-            }
+            Self::Pipes {
+                stdin,
+                stdout,
+                stderr,
+            } => Stdio::Pipes {
+                stdin: stdin.as_fd(),
+                stdout: stdout.as_fd(),
+                stderr: stderr.as_fd(),
+            },
             Self::Terminal(size) => Stdio::Terminal {
                 width: size.map_or(0, |size| size.cols),
                 height: size.map_or(0, |size| size.rows),
@@ -59,11 +69,22 @@ pub(super) fn pipes(stdin: bool, stdout: bool, stderr: bool) -> io::Result<(Chil
         }
     }
     let [stdin, stdout, stderr] = theirs.map(|end| end.map_or_else(null, Ok));
-    Ok((ChildEnds::Pipes { stdin: stdin?, stdout: stdout?, stderr: stderr? }, ours))
+    Ok((
+        ChildEnds::Pipes {
+            stdin: stdin?,
+            stdout: stdout?,
+            stderr: stderr?,
+        },
+        ours,
+    ))
 }
 
 fn null() -> io::Result<OwnedFd> {
-    Ok(rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?)
+    Ok(rustix::fs::open(
+        "/dev/null",
+        OFlags::RDWR | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?)
 }
 
 /// Makes our end non-blocking; a pipe's other end is a file of its own and does not change.
@@ -128,7 +149,8 @@ impl Process {
     pub(super) fn take_pipes(&mut self, ends: OurEnds) {
         self.stdin = ends.stdin.map(|fd| self.stdin_of(fd));
         for (stream, end) in [(Stream::Stdout, ends.stdout), (Stream::Stderr, ends.stderr)] {
-            self.sources[place(stream)] = end.map(|fd| Watched::new(fd, Token::Source(self.number, stream)));
+            self.sources[place(stream)] =
+                end.map(|fd| Watched::new(fd, Token::Source(self.number, stream)));
         }
     }
 
@@ -144,7 +166,11 @@ impl Process {
     }
 
     fn stdin_of(&self, fd: OwnedFd) -> Stdin {
-        Stdin { watched: Watched::new(fd, Token::Stdin(self.number)), queue: Vec::new(), closing: false }
+        Stdin {
+            watched: Watched::new(fd, Token::Stdin(self.number)),
+            queue: Vec::new(),
+            closing: false,
+        }
     }
 
     /// Is its output framed, and its input's end its own?

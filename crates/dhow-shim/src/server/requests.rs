@@ -9,14 +9,19 @@ use rustix::process::{Signal, pidfd_send_signal};
 use super::container::user_spec;
 use super::error::RequestError;
 use super::peer::Role;
-use super::process::{INIT, ChildEnds, OurEnds, Process, pipes};
+use super::process::{ChildEnds, INIT, OurEnds, Process, pipes};
 use super::state::Server;
-use crate::protocol::{self, ExecState, Request, Response, ShimEvent, ShimState, ShimStatus, kind_name};
+use crate::protocol::{
+    self, ExecState, Request, Response, ShimEvent, ShimState, ShimStatus, kind_name,
+};
 use crate::{AttachRequest, ExecRequest, record};
 
 /// The answer to a request that can't be fulfilled.
 pub(super) fn refusal<E: Classify + 'static>(error: &E) -> Response {
-    Response::Error { kind: kind_name(error.kind()).into(), message: chain(error).to_string() }
+    Response::Error {
+        kind: kind_name(error.kind()).into(),
+        message: chain(error).to_string(),
+    }
 }
 
 type Answer = Result<Response, RequestError>;
@@ -25,7 +30,10 @@ impl Server {
     /// Answers one request of a client.
     pub(super) fn answer(&mut self, peer: u32, message: &[u8]) {
         let request = parse(message);
-        let agreed = matches!(self.peer(peer).map(|peer| peer.role), Some(Role::Control(true)));
+        let agreed = matches!(
+            self.peer(peer).map(|peer| peer.role),
+            Some(Role::Control(true))
+        );
         match request {
             Ok(Request::Hello { min, max }) if !agreed => self.greet(peer, (min, max)),
             Ok(request) if agreed => self.fulfil(peer, request),
@@ -39,7 +47,14 @@ impl Server {
 
     fn greet(&mut self, number: u32, theirs: (u32, u32)) {
         let version = protocol::negotiate((protocol::OLDEST, protocol::NEWEST), theirs);
-        self.respond(number, &Response::Hello { min: protocol::OLDEST, max: protocol::NEWEST, version });
+        self.respond(
+            number,
+            &Response::Hello {
+                min: protocol::OLDEST,
+                max: protocol::NEWEST,
+                version,
+            },
+        );
         match (self.peer(number), version) {
             (Some(peer), Some(_)) => peer.role = Role::Control(true),
             _ => self.close_when_sent(number),
@@ -73,24 +88,42 @@ impl Server {
             Request::Hello { .. } | Request::Create(_) => Err(RequestError::OutOfPlace),
             _ if self.life.exit.is_some() => Err(RequestError::Ended),
             Request::Start => self.start(),
-            Request::Kill { signal, exec: Some(id), .. } => self.kill_exec(&id, signal),
-            Request::Kill { signal, all, exec: None } => {
-                self.container.runtime().kill(self.container.id(), signal, all)?;
+            Request::Kill {
+                signal,
+                exec: Some(id),
+                ..
+            } => self.kill_exec(&id, signal),
+            Request::Kill {
+                signal,
+                all,
+                exec: None,
+            } => {
+                self.container
+                    .runtime()
+                    .kill(self.container.id(), signal, all)?;
                 Ok(Response::Done)
             }
             Request::Resize { exec, rows, cols } => self.resize(exec.as_deref(), rows, cols),
             Request::Pause => self.freeze(true),
             Request::Resume => self.freeze(false),
             Request::Update(resources) => {
-                self.container.runtime().update(self.container.id(), &resources)?;
+                self.container
+                    .runtime()
+                    .update(self.container.id(), &resources)?;
                 Ok(Response::Done)
             }
             Request::Pids => {
                 let pids = self.container.runtime().pids(self.container.id())?;
-                Ok(Response::Pids(pids.into_iter().filter_map(|pid| u32::try_from(pid).ok()).collect()))
+                Ok(Response::Pids(
+                    pids.into_iter()
+                        .filter_map(|pid| u32::try_from(pid).ok())
+                        .collect(),
+                ))
             }
             // These change the connection and are handled before.
-            Request::Subscribe | Request::Attach(_) | Request::Exec(_) => Err(RequestError::OutOfPlace),
+            Request::Subscribe | Request::Attach(_) | Request::Exec(_) => {
+                Err(RequestError::OutOfPlace)
+            }
         }
     }
 
@@ -118,15 +151,21 @@ impl Server {
     fn kill_exec(&mut self, id: &str, signal: i32) -> Answer {
         let process = self.exec(id).filter(|process| process.exit.is_none());
         let process = process.ok_or_else(|| RequestError::NoExec(id.into()))?;
-        let failed = |source: std::io::Error| RequestError::Signal { id: id.into(), source };
-        let signal = Signal::from_named_raw(signal).ok_or_else(|| failed(std::io::ErrorKind::InvalidInput.into()))?;
+        let failed = |source: std::io::Error| RequestError::Signal {
+            id: id.into(),
+            source,
+        };
+        let signal = Signal::from_named_raw(signal)
+            .ok_or_else(|| failed(std::io::ErrorKind::InvalidInput.into()))?;
         pidfd_send_signal(&process.pidfd, signal).map_err(|error| failed(error.into()))?;
         Ok(Response::Done)
     }
 
     fn resize(&mut self, exec: Option<&str>, rows: u16, cols: u16) -> Answer {
         let process = match exec {
-            Some(id) => self.exec(id).ok_or_else(|| RequestError::NoExec(id.into()))?,
+            Some(id) => self
+                .exec(id)
+                .ok_or_else(|| RequestError::NoExec(id.into()))?,
             None => self.process(INIT).ok_or(RequestError::Ended)?,
         };
         let terminal = process.terminal.as_ref().ok_or(RequestError::NoTerminal)?;
@@ -149,7 +188,12 @@ impl Server {
             shim_pid: std::process::id(),
             started_at: self.life.started_at,
             exit: self.life.exit.clone(),
-            execs: self.processes.iter().filter(|process| process.number != INIT).map(exec).collect(),
+            execs: self
+                .processes
+                .iter()
+                .filter(|process| process.number != INIT)
+                .map(exec)
+                .collect(),
             log_failures: self.log.failures,
         }
     }
@@ -157,7 +201,11 @@ impl Server {
     fn exec_state(&mut self, id: &str) -> Result<ExecState, RequestError> {
         if let Some(process) = self.exec(id) {
             let pid = u32::try_from(process.pid).unwrap_or(0);
-            return Ok(ExecState { id: id.into(), pid, exit_code: process.exit.map(|exit| exit.code) });
+            return Ok(ExecState {
+                id: id.into(),
+                pid,
+                exit_code: process.exit.map(|exit| exit.code),
+            });
         }
         if let Some(state) = self.life.finished.iter().rev().find(|state| state.id == id) {
             return Ok(state.clone());
@@ -165,12 +213,18 @@ impl Server {
         let records = record::exec_records(&self.config.state_dir).unwrap_or_default();
         let record = records.into_iter().rev().find(|record| record.id == id);
         let record = record.ok_or_else(|| RequestError::NoExec(id.into()))?;
-        Ok(ExecState { id: record.id, pid: 0, exit_code: Some(record.code) })
+        Ok(ExecState {
+            id: record.id,
+            pid: 0,
+            exit_code: Some(record.code),
+        })
     }
 
     fn subscribe(&mut self, number: u32) {
         self.respond(number, &Response::Done);
-        let Some(peer) = self.peer(number) else { return };
+        let Some(peer) = self.peer(number) else {
+            return;
+        };
         peer.role = Role::Subscriber;
         if self.life.started_at.is_some() {
             self.respond(number, &Response::Event(ShimEvent::Started));
@@ -201,7 +255,11 @@ impl Server {
         match self.run_exec(request) {
             Ok((process, response)) => {
                 self.respond(number, &response);
-                let wants = AttachRequest { stdin: request.stdin, stdout: request.stdout, stderr: request.stderr };
+                let wants = AttachRequest {
+                    stdin: request.stdin,
+                    stdout: request.stdout,
+                    stderr: request.stderr,
+                };
                 self.set_attached(number, process, wants);
                 self.untidy = true;
             }
@@ -222,26 +280,47 @@ impl Server {
         let user = user_spec(&request.user, &request.additional_groups);
         let executed = self.container.runtime().exec(
             self.container.id(),
-            &dhow_runtime::ExecRequest { process: &spec, stdio: theirs.stdio(), user: user.as_ref(), cgroup: None },
+            &dhow_runtime::ExecRequest {
+                process: &spec,
+                stdio: theirs.stdio(),
+                user: user.as_ref(),
+                cgroup: None,
+            },
         )?;
         drop(theirs);
-        let mut process = Process::new(self.take_number(), &request.id, executed.pid, executed.pidfd);
+        let mut process = Process::new(
+            self.take_number(),
+            &request.id,
+            executed.pid,
+            executed.pidfd,
+        );
         process.stdin_once = true;
         process.take_pipes(ours);
         if let Some(master) = executed.master {
-            process.take_terminal(master).map_err(RequestError::Streams)?;
+            process
+                .take_terminal(master)
+                .map_err(RequestError::Streams)?;
         }
         process.set_reading(&self.poller, true);
         let number = process.number;
         self.processes.push(process);
         let pid = u32::try_from(executed.pid).unwrap_or(0);
-        Ok((number, Response::Process { pid, warnings: executed.warnings }))
+        Ok((
+            number,
+            Response::Process {
+                pid,
+                warnings: executed.warnings,
+            },
+        ))
     }
 }
 
 fn exec_streams(request: &ExecRequest) -> std::io::Result<(ChildEnds, OurEnds)> {
     if request.terminal {
-        return Ok((ChildEnds::Terminal(request.console_size), OurEnds::default()));
+        return Ok((
+            ChildEnds::Terminal(request.console_size),
+            OurEnds::default(),
+        ));
     }
     pipes(request.stdin, request.stdout, request.stderr)
 }
@@ -250,6 +329,10 @@ fn exec_streams(request: &ExecRequest) -> std::io::Result<(ChildEnds, OurEnds)> 
 fn parse(message: &[u8]) -> Result<Request, RequestError> {
     serde_json::from_slice(message).map_err(|error| {
         let text = error.to_string();
-        if text.starts_with("unknown variant") { RequestError::Unknown(text) } else { RequestError::Invalid(text) }
+        if text.starts_with("unknown variant") {
+            RequestError::Unknown(text)
+        } else {
+            RequestError::Invalid(text)
+        }
     })
 }

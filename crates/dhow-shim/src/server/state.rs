@@ -87,16 +87,25 @@ impl Server {
         if config.version != SHIM_VERSION {
             return Err(CreateError::Version(config.version));
         }
-        let failed = |source| CreateError::Lock { path: config.state_dir.clone(), source };
+        let failed = |source| CreateError::Lock {
+            path: config.state_dir.clone(),
+            source,
+        };
         let lock = Lock::take(&config.state_dir).map_err(failed)?;
-        let clear = |source| CreateError::Clear { path: config.state_dir.clone(), source };
+        let clear = |source| CreateError::Clear {
+            path: config.state_dir.clone(),
+            source,
+        };
         record::clear(&config.state_dir).map_err(clear)?;
         let writer = dhow_logging::open(&config.log).map_err(CreateError::Log)?;
         let (theirs, ours) = streams(&config).map_err(CreateError::Streams)?;
         let (container, created) = Container::create(&config, theirs.stdio(), simulated)?;
         drop(theirs);
         let warnings = created.warnings.clone();
-        let log = Log { writer, failures: 0 };
+        let log = Log {
+            writer,
+            failures: 0,
+        };
         let mut server = Self::with(config, container, (log, lock), signals)?;
         match server.watch_all(created, ours) {
             Ok(pid) => Ok((server, Response::Process { pid, warnings })),
@@ -127,9 +136,16 @@ impl Server {
             container,
             life,
             log,
-            kept: Kept { lock, descriptors: Vec::new() },
+            kept: Kept {
+                lock,
+                descriptors: Vec::new(),
+            },
             poller: Poller::new().map_err(CreateError::Watch)?,
-            doors: Doors { signals, oom: None, listener: None },
+            doors: Doors {
+                signals,
+                oom: None,
+                listener: None,
+            },
             processes: Vec::new(),
             peers: Vec::new(),
             buffer: ReadBuffer::default(),
@@ -150,16 +166,27 @@ impl Server {
         }
         init.set_reading(&self.poller, true);
         self.processes.push(init);
-        let listen = |source| CreateError::Listen { path: self.config.socket.clone(), source };
+        let listen = |source| CreateError::Listen {
+            path: self.config.socket.clone(),
+            source,
+        };
         let listener = listen_on(&self.config.socket).map_err(listen)?;
         let mut listener = Watched::new(listener, Token::Listener);
         listener.set(&self.poller, Some(EventFlags::IN));
         self.doors.listener = Some(listener);
-        self.poller.watch(&self.doors.signals, Token::Signals).map_err(CreateError::Watch)?;
+        self.poller
+            .watch(&self.doors.signals, Token::Signals)
+            .map_err(CreateError::Watch)?;
         // Not there without a memory controller; the exit record then says what is known at the end.
-        self.doors.oom = self.container.cgroup.as_ref().and_then(|cgroup| cgroup.watch_oom().ok());
+        self.doors.oom = self
+            .container
+            .cgroup
+            .as_ref()
+            .and_then(|cgroup| cgroup.watch_oom().ok());
         if let Some(oom) = &self.doors.oom {
-            self.poller.watch(oom.fd(), Token::Oom).map_err(CreateError::Watch)?;
+            self.poller
+                .watch(oom.fd(), Token::Oom)
+                .map_err(CreateError::Watch)?;
         }
         Ok(u32::try_from(created.pid).unwrap_or(0))
     }
@@ -168,8 +195,14 @@ impl Server {
     pub(super) fn run(&mut self) -> ExitCode {
         while !self.is_over() {
             let tidy = !self.untidy && !self.buffer.is_large();
-            let patience = if tidy { self.milliseconds_left() } else { Some(0) };
-            let Ok(events) = self.poller.wait(patience) else { return ExitCode::FAILURE };
+            let patience = if tidy {
+                self.milliseconds_left()
+            } else {
+                Some(0)
+            };
+            let Ok(events) = self.poller.wait(patience) else {
+                return ExitCode::FAILURE;
+            };
             if events.is_empty() {
                 self.idle();
             }
@@ -206,22 +239,36 @@ impl Server {
     }
 
     fn is_over(&self) -> bool {
-        self.life.exit.is_some() && self.processes.is_empty() && self.peers.iter().all(|peer| !peer.is_behind())
+        self.life.exit.is_some()
+            && self.processes.is_empty()
+            && self.peers.iter().all(|peer| !peer.is_behind())
     }
 
     fn milliseconds_left(&self) -> Option<u64> {
-        let deadline = self.processes.iter().filter_map(|process| process.deadline).min()?;
+        let deadline = self
+            .processes
+            .iter()
+            .filter_map(|process| process.deadline)
+            .min()?;
         let left = deadline.saturating_duration_since(Instant::now());
-        Some(u64::try_from(left.as_millis()).unwrap_or(u64::MAX).saturating_add(1))
+        Some(
+            u64::try_from(left.as_millis())
+                .unwrap_or(u64::MAX)
+                .saturating_add(1),
+        )
     }
 
     pub(super) fn process(&mut self, number: u32) -> Option<&mut Process> {
-        self.processes.iter_mut().find(|process| process.number == number)
+        self.processes
+            .iter_mut()
+            .find(|process| process.number == number)
     }
 
     /// The running exec with that id.
     pub(super) fn exec(&mut self, id: &str) -> Option<&mut Process> {
-        self.processes.iter_mut().find(|process| process.number != INIT && process.id == id)
+        self.processes
+            .iter_mut()
+            .find(|process| process.number != INIT && process.id == id)
     }
 
     /// Stores what the container printed. What can't be stored is lost, and the container goes on.
@@ -239,7 +286,10 @@ impl Server {
         if let Err(error) = stored {
             self.log.failures += 1;
             if self.log.failures == 1 {
-                self.note(&format!("output is being lost: {}", dhow_errdefs::chain(&error)));
+                self.note(&format!(
+                    "output is being lost: {}",
+                    dhow_errdefs::chain(&error)
+                ));
             }
         }
     }

@@ -1,5 +1,10 @@
 //! A shim for a test: a bundle, a state folder, and a guard that leaves nothing behind.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "tests; not each uses all of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "tests; not each uses all of it"
+)]
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,8 +12,8 @@ use std::time::Duration;
 use dhow_logging::{LogSource, Progress, ReadOptions, Reader};
 use dhow_oci::runtime::{Process, ProcessBuilder};
 use dhow_shim::{
-    AttachRequest, Created, Error, ExecRequest, ExitRecord, LogConfig, Rootfs, RuntimeChoice, SHIM_VERSION, Shim,
-    ShimConfig, ShimEvent,
+    AttachRequest, Created, Error, ExecRequest, ExitRecord, LogConfig, Rootfs, RuntimeChoice,
+    SHIM_VERSION, Shim, ShimConfig, ShimEvent,
 };
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
@@ -17,10 +22,18 @@ use tokio::sync::mpsc;
 /// The example program of this crate: shim and payload. Cargo builds it with the tests.
 pub fn program() -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    test.parent().unwrap().parent().unwrap().join("examples/shim")
+    test.parent()
+        .unwrap()
+        .parent()
+        .unwrap()
+        .join("examples/shim")
 }
 
-pub const ALL: AttachRequest = AttachRequest { stdin: false, stdout: true, stderr: true };
+pub const ALL: AttachRequest = AttachRequest {
+    stdin: false,
+    stdout: true,
+    stderr: true,
+};
 
 pub struct Fixture {
     pub folder: tempfile::TempDir,
@@ -42,7 +55,9 @@ impl Fixture {
             bundle: path("bundle"),
             state_dir: path("state"),
             socket: path("shim.sock"),
-            runtime: RuntimeChoice::External { program: "simulated".into() },
+            runtime: RuntimeChoice::External {
+                program: "simulated".into(),
+            },
             runtime_root: path("runtime"),
             rootfs: Rootfs::Directory("/".into()),
             user: String::new(),
@@ -51,9 +66,17 @@ impl Fixture {
             open_stdin: false,
             stdin_once: false,
             console_size: None,
-            log: LogConfig { driver: "json-file".into(), path: path("x-json.log"), ..LogConfig::default() },
+            log: LogConfig {
+                driver: "json-file".into(),
+                path: path("x-json.log"),
+                ..LogConfig::default()
+            },
         };
-        let fixture = Self { folder, config, shim_pid: None };
+        let fixture = Self {
+            folder,
+            config,
+            shim_pid: None,
+        };
         fixture.write_spec(&serde_json::json!({
             "ociVersion": "1.2.0",
             "root": {"path": "/"},
@@ -94,7 +117,14 @@ impl Fixture {
 
     pub fn log(&self) -> String {
         let source = LogSource::from(&self.config.log);
-        let mut reader = Reader::open(&source, ReadOptions { framed: false, ..ReadOptions::default() }).unwrap();
+        let mut reader = Reader::open(
+            &source,
+            ReadOptions {
+                framed: false,
+                ..ReadOptions::default()
+            },
+        )
+        .unwrap();
         let mut out = Vec::new();
         while reader.read(&mut out, 1_000_000).unwrap() != Progress::Ended {}
         String::from_utf8(out).unwrap()
@@ -114,18 +144,29 @@ impl Drop for Fixture {
 impl Fixture {
     /// Ends what runs in the container, and with it the shim; waits until that has taken everything away.
     pub fn end(&mut self) {
-        let Some(pid) = self.shim_pid.take() else { return };
+        let Some(pid) = self.shim_pid.take() else {
+            return;
+        };
         let raw = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap_or(0)).unwrap();
         // It can't be opened when it has been reaped, and does not matter when the number is another's.
-        let Ok(pidfd) = rustix::process::pidfd_open(raw, rustix::process::PidfdFlags::empty()) else { return };
+        let Ok(pidfd) = rustix::process::pidfd_open(raw, rustix::process::PidfdFlags::empty())
+        else {
+            return;
+        };
         if !is_shim(pid) {
             return;
         }
         for child in children(pid) {
             let _ = dhow_sys::signal::kill(child, 9);
         }
-        let mut ends = [rustix::event::PollFd::new(&pidfd, rustix::event::PollFlags::IN)];
-        let patience = rustix::event::Timespec { tv_sec: 10, tv_nsec: 0 };
+        let mut ends = [rustix::event::PollFd::new(
+            &pidfd,
+            rustix::event::PollFlags::IN,
+        )];
+        let patience = rustix::event::Timespec {
+            tv_sec: 10,
+            tv_nsec: 0,
+        };
         if rustix::event::poll(&mut ends, Some(&patience)) == Ok(0) {
             let _ = dhow_sys::signal::send(&pidfd, 9);
         }
@@ -137,18 +178,26 @@ pub fn children(pid: u32) -> Vec<i32> {
     if !is_shim(pid) {
         return Vec::new();
     }
-    let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    text.split_whitespace().filter_map(|child| child.parse().ok()).collect()
+    let text =
+        std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    text.split_whitespace()
+        .filter_map(|child| child.parse().ok())
+        .collect()
 }
 
 pub fn is_shim(pid: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.starts_with("dhow-shim"))
+    std::fs::read_to_string(format!("/proc/{pid}/comm"))
+        .is_ok_and(|comm| comm.starts_with("dhow-shim"))
 }
 
 pub fn process(words: &[&str]) -> Process {
     let mut args = vec![program().to_str().unwrap().to_string()];
     args.extend(words.iter().map(|word| (*word).to_string()));
-    ProcessBuilder::default().cwd("/").args(args).build().unwrap()
+    ProcessBuilder::default()
+        .cwd("/")
+        .args(args)
+        .build()
+        .unwrap()
 }
 
 pub fn exec(id: &str, words: &[&str]) -> ExecRequest {
@@ -190,13 +239,18 @@ impl Output {
     }
 
     pub fn text(&self) -> (&str, &str) {
-        (std::str::from_utf8(&self.stdout).unwrap(), std::str::from_utf8(&self.stderr).unwrap())
+        (
+            std::str::from_utf8(&self.stdout).unwrap(),
+            std::str::from_utf8(&self.stderr).unwrap(),
+        )
     }
 }
 
 pub async fn exited(mut events: mpsc::Receiver<ShimEvent>) -> ExitRecord {
     loop {
-        let event = within(events.recv()).await.expect("an exit before the shim's end");
+        let event = within(events.recv())
+            .await
+            .expect("an exit before the shim's end");
         if let ShimEvent::Exited(record) = event {
             return record;
         }
@@ -205,7 +259,9 @@ pub async fn exited(mut events: mpsc::Receiver<ShimEvent>) -> ExitRecord {
 
 /// A test that waits for ever says so.
 pub async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(60), future).await.expect("in time")
+    tokio::time::timeout(Duration::from_secs(60), future)
+        .await
+        .expect("in time")
 }
 
 pub fn count(range: std::ops::Range<u32>) -> String {
