@@ -425,7 +425,7 @@ fn set_oom_score(spec: &Spec, pid: i32, warnings: &mut Vec<String>) -> Result<()
 }
 
 /// Sets the score of a process.
-pub(super) fn write_oom_score(score: i32, pid: i32, warnings: &mut Vec<String>) -> Result<()> {
+fn write_oom_score(score: i32, pid: i32, warnings: &mut Vec<String>) -> Result<()> {
     let path = std::path::PathBuf::from(format!("/proc/{pid}/oom_score_adj"));
     match std::fs::write(&path, score.to_string()) {
         Ok(()) => Ok(()),

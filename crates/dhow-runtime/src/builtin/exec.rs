@@ -9,7 +9,7 @@ use dhow_sys::namespace::{join, kind};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::process::{Pid, PidfdFlags, pidfd_open, setsid};
 
-use super::create::{clone_hidden, reap, step, write_oom_score};
+use super::create::{clone_hidden, reap, step};
 use super::init::{become_root, new_terminal, settle};
 use super::namespaces::Children;
 use super::record::{Record, is_alive};
@@ -51,6 +51,7 @@ pub(super) fn exec(
         entrances,
         stdio: request.stdio,
         id: &record.id,
+        oom_score: request.process.oom_score_adj(),
     };
     let (inside, outside) = Channel::pair().map_err(step("cannot make a channel"))?;
     let children = Children::of_process(&plan.target, record.namespaces)?;
@@ -65,7 +66,7 @@ pub(super) fn exec(
     };
     drop(children);
     drop(inside);
-    match attend(process, &outside, request) {
+    match attend(process, &outside) {
         Ok(executed) => Ok(executed),
         Err((error, process)) => {
             let _ = dhow_sys::signal::send(&process.pidfd, 9);
@@ -76,28 +77,9 @@ pub(super) fn exec(
 }
 
 /// Follows the process until it has become its program.
-fn attend(
-    process: Cloning,
-    channel: &Channel,
-    request: &ExecRequest<'_>,
-) -> std::result::Result<Executed, (Error, Cloning)> {
+fn attend(process: Cloning, channel: &Channel) -> std::result::Result<Executed, (Error, Cloning)> {
     let mut warnings = Vec::new();
     let mut master = None;
-    if let Some(score) = request.process.oom_score_adj()
-        && let Err(error) = write_oom_score(score, process.pid, &mut warnings)
-    {
-        return Err((error, process));
-    }
-    // It begins only now, so that nothing is set on a process that is the container's already.
-    if let Err(source) = channel.send(&Message::GoOn) {
-        return Err((
-            Error::Step {
-                action: "cannot reach the process".into(),
-                source,
-            },
-            process,
-        ));
-    }
     let mut ready = false;
     loop {
         match channel.receive() {
@@ -174,6 +156,7 @@ struct ExecPlan<'a> {
     entrances: Vec<OwnedFd>,
     stdio: Stdio<'a>,
     id: &'a str,
+    oom_score: Option<i32>,
 }
 
 impl ExecPlan<'_> {
@@ -192,7 +175,7 @@ impl ExecPlan<'_> {
 
     fn until_ready(&self, channel: &Channel) -> Step<process::finish::Prepared<'_>> {
         settle(&self.kept(channel))?;
-        channel.wait_to_go_on()?;
+        self.set_oom_score(channel)?;
         for entrance in &self.entrances {
             rustix::io::write(entrance, b"0")
                 .step(|| "unable to apply cgroup configuration".into())?;
@@ -214,6 +197,22 @@ impl ExecPlan<'_> {
             .send(&Message::Ready)
             .step(|| "cannot reach the runtime".into())?;
         Ok(prepared)
+    }
+
+    /// Before it is in the container, whose `/proc` could be anything.
+    fn set_oom_score(&self, channel: &Channel) -> Step {
+        let Some(score) = self.oom_score else {
+            return Ok(());
+        };
+        match std::fs::write("/proc/self/oom_score_adj", score.to_string()) {
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                let text = format!("cannot set oom_score_adj to {score} without CAP_SYS_RESOURCE");
+                channel
+                    .send(&Message::Warning(text))
+                    .step(|| "cannot reach the runtime".into())
+            }
+            other => other.step(|| format!("cannot set oom_score_adj to {score}")),
+        }
     }
 
     fn kept<'a>(&'a self, channel: &'a Channel) -> Vec<BorrowedFd<'a>> {

@@ -382,7 +382,7 @@ impl Cgroup {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
                     self.empty()?;
-                    files::remove_directories(&directory).map_err(failed)?;
+                    remove_when_left(&directory).map_err(failed)?;
                 }
                 Err(error) => return Err(failed(error)),
             }
@@ -456,6 +456,23 @@ impl Cgroup {
                 let path = self.paths.get("").map_or(Path::new(""), PathBuf::as_path);
                 act(&v2::Group(path))
             }
+        }
+    }
+}
+
+/// Removes a group whose processes have ended. The kernel lets go of a process some microseconds after it has told of its
+/// end, and has no event for that.
+fn remove_when_left(directory: &Path) -> io::Result<()> {
+    let mut pause = std::time::Duration::from_micros(50);
+    loop {
+        match files::remove_directories(directory) {
+            Err(error)
+                if error.kind() == io::ErrorKind::ResourceBusy && pause.as_millis() < 200 =>
+            {
+                std::thread::sleep(pause);
+                pause *= 2;
+            }
+            other => return other,
         }
     }
 }
