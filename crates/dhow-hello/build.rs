@@ -1,8 +1,8 @@
 //! Builds the bundled image's program: one static file, by the compiler that builds everything else.
 
-use std::env::var_os;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
+use std::{env as build, ffi::OsString};
 
 #[allow(
     clippy::print_stdout,
@@ -10,7 +10,7 @@ use std::process::{Command, ExitCode};
 )]
 fn main() -> ExitCode {
     const SOURCE: &str = "program/hello.rs";
-    let setting = |name: &str| var_os(name).unwrap_or_default();
+    let setting = |name: &str| build::var_os(name).unwrap_or_default();
     let out = PathBuf::from(setting("OUT_DIR")).join("hello");
     let mut rustc = Command::new(setting("RUSTC"));
     rustc
@@ -42,8 +42,8 @@ fn main() -> ExitCode {
         .arg("-o")
         .arg(&out)
         .arg(SOURCE);
-    if let Some(linker) = var_os("RUSTC_LINKER") {
-        let mut option = std::ffi::OsString::from("linker=");
+    if let Some(linker) = build::var_os("RUSTC_LINKER") {
+        let mut option = OsString::from("linker=");
         option.push(linker);
         rustc.arg("-C").arg(option);
     }

@@ -146,6 +146,16 @@ impl Ingest {
         Ok((digest, self.offset))
     }
 
+    /// As [`Ingest::commit_any`], without waiting for the disk; see [`Ingest::commit_pending`].
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn commit_any_pending(mut self) -> Result<(Digest, u64), Error> {
+        let digest = std::mem::take(&mut self.hasher).finish();
+        self.place(&digest, Durability::Later)?;
+        Ok((digest, self.offset))
+    }
+
     /// Gives up for good: the partial is removed.
     pub fn discard(mut self) {
         self.end = End::Remove;

@@ -121,7 +121,7 @@ impl Store {
             |reference| reference.clone().with_default_tag().canonical(),
         );
         self.put_name(&key, &target, parent)?;
-        self.flush_now_or_later();
+        self.flush_in_background();
         let found = self.find(&target.digest.to_string())?;
         self.image(&target, self.loaded(&target)?, &found.all)
     }
@@ -172,7 +172,7 @@ impl Store {
     }
 
     /// After work outside an async context: flushes where there is a runtime to do it in the background.
-    fn flush_now_or_later(self: &Arc<Self>) {
+    pub(crate) fn flush_in_background(self: &Arc<Self>) {
         if tokio::runtime::Handle::try_current().is_ok() {
             self.flush_later();
         }
@@ -191,13 +191,13 @@ impl Fresh {
     /// Makes it a blob, whatever it is.
     pub(crate) fn commit(mut self) -> Result<(Digest, u64), Error> {
         let ingest = self.0.take().expect("taken only here and when dropped");
-        Ok(ingest.commit_any()?)
+        Ok(ingest.commit_any_pending()?)
     }
 
     /// Makes it the blob `digest`.
     pub(crate) fn commit_as(mut self, digest: &Digest) -> Result<(), Error> {
         let ingest = self.0.take().expect("taken only here and when dropped");
-        ingest.commit(digest, None)?;
+        ingest.commit_pending(digest, None)?;
         Ok(())
     }
 }

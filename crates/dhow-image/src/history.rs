@@ -41,11 +41,11 @@ impl Store {
         image: Digest,
     ) -> Result<(), Error> {
         let mut by_target: HashMap<Digest, Vec<Named>> = HashMap::new();
-        for named in self.records()? {
+        for named in self.records()?.iter() {
             by_target
                 .entry(named.1.target.digest)
                 .or_default()
-                .push(named);
+                .push(named.clone());
         }
         let mut next = Some(image);
         let mut end = entries.len();

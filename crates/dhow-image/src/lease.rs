@@ -1,15 +1,15 @@
 //! Leases: content that running work depends on and garbage collection must leave alone.
 //!
 //! Whoever is about to rely on a blob or a layer takes a lease on its digest *before* looking whether it is there.
-//! Garbage collection removes one digest at a time, under the lock, and never one that is leased now or was leased at
+//! Garbage collection removes one digest at a time, and never one that is leased now or was leased at
 //! any time since the collection began: between reading the records and removing, work may have finished and left its
-//! content to a record the collection hasn't seen.
+//! content to a record the collection hasn't seen. Who wants a lease on what is just being removed waits for that.
 //!
 //! Work that learns the digests only as it goes (loading an archive) takes a *hold*: nothing at all is removed then,
 //! and the work collects what it left behind itself.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use dhow_oci::Digest;
 
@@ -17,6 +17,8 @@ use dhow_oci::Digest;
 #[derive(Debug, Default)]
 pub(crate) struct Leases {
     state: Mutex<State>,
+    /// Told when something has been removed.
+    removed: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -28,6 +30,7 @@ struct State {
     held: bool,
     /// Leases ended while a collection runs.
     ended: HashSet<Digest>,
+    removing: HashSet<Digest>,
 }
 
 impl Leases {
@@ -47,7 +50,13 @@ impl Leases {
 
     /// Protects everything until the hold is dropped.
     pub(crate) fn hold(self: &Arc<Self>) -> Hold {
-        self.lock().holds += 1;
+        let state = self.lock();
+        let mut state = self
+            .removed
+            .wait_while(state, |state| !state.removing.is_empty())
+            .unwrap_or_else(PoisonError::into_inner);
+        state.holds += 1;
+        drop(state);
         Hold {
             leases: Arc::clone(self),
         }
@@ -72,11 +81,19 @@ pub(crate) struct Lease {
 impl Lease {
     /// Protects more.
     pub(crate) fn extend(&mut self, digests: impl IntoIterator<Item = Digest>) {
-        let mut state = self.leases.lock();
-        for digest in digests {
-            *state.counts.entry(digest).or_default() += 1;
-            self.digests.push(digest);
+        let digests: Vec<Digest> = digests.into_iter().collect();
+        let leases = &self.leases;
+        let mut state = leases
+            .removed
+            .wait_while(leases.lock(), |state| {
+                digests.iter().any(|d| state.removing.contains(d))
+            })
+            .unwrap_or_else(PoisonError::into_inner);
+        for digest in &digests {
+            *state.counts.entry(*digest).or_default() += 1;
         }
+        drop(state);
+        self.digests.extend(digests);
     }
 }
 
@@ -119,18 +136,40 @@ pub(crate) struct Collection {
 }
 
 impl Collection {
-    /// Runs `remove` for `digest` unless it is protected; nobody takes a lease meanwhile.
+    /// Runs `remove` for `digest` unless it is protected; nobody gets a lease on it meanwhile.
     pub(crate) fn unless_leased<T>(
         &self,
         digest: &Digest,
         remove: impl FnOnce() -> T,
     ) -> Option<T> {
-        let state = self.leases.lock();
-        let all = state.holds > 0 || state.held;
-        if all || state.counts.contains_key(digest) || state.ended.contains(digest) {
-            return None;
+        {
+            let mut state = self.leases.lock();
+            let all = state.holds > 0 || state.held;
+            let taken = state.counts.contains_key(digest) || state.ended.contains(digest);
+            if all || taken || !state.removing.insert(*digest) {
+                return None;
+            }
         }
-        Some(remove())
+        let removing = Removing {
+            leases: &self.leases,
+            digest: *digest,
+        };
+        let result = remove();
+        drop(removing);
+        Some(result)
+    }
+}
+
+/// One removal under way; ends even if it panics, or those who wait for it would for ever.
+struct Removing<'a> {
+    leases: &'a Leases,
+    digest: Digest,
+}
+
+impl Drop for Removing<'_> {
+    fn drop(&mut self) {
+        self.leases.lock().removing.remove(&self.digest);
+        self.leases.removed.notify_all();
     }
 }
 
@@ -174,6 +213,24 @@ mod tests {
         assert!(collection.unless_leased(&a, || ()).is_none());
         drop(collection);
         assert!(leases.collect().unless_leased(&a, || ()).is_some());
+    }
+
+    #[test]
+    fn a_lease_waits_for_the_removal_under_way_only() {
+        let leases = Arc::new(Leases::default());
+        let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
+        let gone = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            leases.collect().unless_leased(&a, || {
+                drop(leases.take([b]));
+                scope.spawn(|| {
+                    let _lease = leases.take([a]);
+                    assert!(gone.load(std::sync::atomic::Ordering::SeqCst));
+                });
+                std::thread::yield_now();
+                gone.store(true, std::sync::atomic::Ordering::SeqCst);
+            });
+        });
     }
 
     #[test]

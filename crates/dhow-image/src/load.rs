@@ -74,6 +74,7 @@ impl Store {
         drop(hold);
         // Blobs that belong to no image, or to one that failed.
         self.collect_garbage()?;
+        self.flush_in_background();
         result
     }
 

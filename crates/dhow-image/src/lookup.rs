@@ -36,7 +36,7 @@ impl Store {
             .ok()
             .or_else(|| Digest::from_hex(name).ok());
         if let Some(digest) = digest {
-            return found_id(records, |id| *id == digest)
+            return found_id(&records, |id| *id == digest)
                 .ok_or_else(|| Error::NotFound(digest.to_string()));
         }
         let reference = Reference::parse(name)?.with_default_tag();
@@ -51,11 +51,11 @@ impl Store {
                 .find(same_name)
                 .cloned()
                 .ok_or_else(missing)?;
-            return Ok(found_named(records, named, reference));
+            return Ok(found_named(&records, named, reference));
         }
         let key = reference.canonical();
         if let Some(named) = records.iter().find(|(k, _)| *k == key).cloned() {
-            return Ok(found_named(records, named, reference));
+            return Ok(found_named(&records, named, reference));
         }
         let Some(prefix) = id_prefix(name) else {
             return Err(missing());
@@ -69,7 +69,7 @@ impl Store {
             return Err(Error::Ambiguous(name.to_owned()));
         }
         let id = ids.into_iter().next().ok_or_else(missing)?;
-        found_id(records, |other| *other == id).ok_or_else(missing)
+        found_id(&records, |other| *other == id).ok_or_else(missing)
     }
 
     /// The image for `platform`, or this machine's.
@@ -88,11 +88,11 @@ impl Store {
     /// Every image, newest first.
     pub(crate) fn list(&self) -> Result<Vec<Image>, Error> {
         let mut by_target: HashMap<Digest, Vec<Named>> = HashMap::new();
-        for named in self.records()? {
+        for named in self.records()?.iter() {
             by_target
                 .entry(named.1.target.digest)
                 .or_default()
-                .push(named);
+                .push(named.clone());
         }
         let mut images = Vec::with_capacity(by_target.len());
         for (id, records) in by_target {
@@ -275,7 +275,7 @@ impl Store {
     pub(crate) fn shared_size(&self, target: &Descriptor) -> Result<u64, Error> {
         let own = self.reach(target);
         let mut others = Reach::default();
-        for (_, record) in self.records()? {
+        for (_, record) in self.records()?.iter() {
             if record.target.digest != target.digest {
                 others.add(self.reach(&record.target));
             }
@@ -288,7 +288,7 @@ impl Store {
     /// Bytes of everything images lead to.
     pub(crate) fn disk_usage(&self) -> Result<u64, Error> {
         let mut all = Reach::default();
-        for (_, record) in self.records()? {
+        for (_, record) in self.records()?.iter() {
             all.add(self.reach(&record.target));
         }
         Ok(self.blobs_size(all.blobs) + self.layers_size(&all.chains)?)
@@ -406,7 +406,7 @@ fn attested(descriptor: &Descriptor) -> Option<Digest> {
     descriptor.annotation(REFERENCE_DIGEST)?.parse().ok()
 }
 
-fn found_named(records: Vec<Named>, named: Named, reference: Reference) -> Found {
+fn found_named(records: &[Named], named: Named, reference: Reference) -> Found {
     let target = named.1.target.clone();
     let all = with_target(records, &target.digest);
     Found {
@@ -417,7 +417,7 @@ fn found_named(records: Vec<Named>, named: Named, reference: Reference) -> Found
     }
 }
 
-fn found_id(records: Vec<Named>, is_it: impl Fn(&Digest) -> bool) -> Option<Found> {
+fn found_id(records: &[Named], is_it: impl Fn(&Digest) -> bool) -> Option<Found> {
     let target = records
         .iter()
         .find(|(_, r)| is_it(&r.target.digest))?
@@ -433,10 +433,12 @@ fn found_id(records: Vec<Named>, is_it: impl Fn(&Digest) -> bool) -> Option<Foun
     })
 }
 
-fn with_target(records: Vec<Named>, id: &Digest) -> Vec<Named> {
+/// The records that lead to the image `id`.
+pub(crate) fn with_target(records: &[Named], id: &Digest) -> Vec<Named> {
     records
-        .into_iter()
+        .iter()
         .filter(|(_, record)| record.target.digest == *id)
+        .cloned()
         .collect()
 }
 

@@ -6,7 +6,7 @@ use dhow_metadata::Transaction;
 use dhow_oci::{Descriptor, Digest, Reference};
 use jiff::Timestamp;
 
-use crate::lookup::{Found, Named};
+use crate::lookup::{Found, Named, with_target};
 use crate::records::{ImageRecord, dangling_key, reference_of};
 use crate::store::Store;
 use crate::{Deleted, Error, Image, InUse, Pruned};
@@ -22,7 +22,7 @@ impl Store {
         target: &Descriptor,
         parent: Option<Digest>,
     ) -> Result<(), Error> {
-        self.db.write(|tx| put_name(tx, key, target, parent))
+        self.change_names(|tx| put_name(tx, key, target, parent))
     }
 
     /// Gives the image `source` the name `target` too.
@@ -34,7 +34,7 @@ impl Store {
         }
         let found = self.find(source)?;
         let key = target.clone().with_default_tag().canonical();
-        self.db.write(|tx| {
+        self.change_names(|tx| {
             // The image must still have a record: collection spares only what has one.
             let records = tx.list::<ImageRecord>()?;
             let parent = records
@@ -125,11 +125,7 @@ impl Store {
         id: &Digest,
         users: Users<'_>,
     ) -> Result<Option<Option<Digest>>, Error> {
-        let all: Vec<Named> = self
-            .records()?
-            .into_iter()
-            .filter(|(_, r)| r.target.digest == *id)
-            .collect();
+        let all = with_target(&self.records()?, id);
         let nameless = !all.is_empty() && all.iter().all(|(key, _)| reference_of(key).is_none());
         if !nameless || users(id).is_some() {
             return Ok(None);
@@ -140,7 +136,7 @@ impl Store {
 
     /// Removes records; each that is a name is told.
     fn untag(&self, records: &[Named]) -> Result<Vec<Deleted>, Error> {
-        self.db.write(|tx| {
+        self.change_names(|tx| {
             let mut deleted = Vec::new();
             for (key, _) in records {
                 if tx.delete::<ImageRecord>(key)? && reference_of(key).is_some() {
@@ -153,7 +149,7 @@ impl Store {
 
     /// Takes all names of an image away but keeps it.
     fn strip(&self, found: &Found) -> Result<(), Error> {
-        self.db.write(|tx| {
+        self.change_names(|tx| {
             for (key, _) in &found.all {
                 tx.delete::<ImageRecord>(key)?;
             }
@@ -177,11 +173,7 @@ impl Store {
             if !select(&image) || users(&image.id).is_some() {
                 continue;
             }
-            let all: Vec<Named> = self
-                .records()?
-                .into_iter()
-                .filter(|(_, record)| record.target.digest == image.id)
-                .collect();
+            let all = with_target(&self.records()?, &image.id);
             pruned.deleted.extend(self.untag(&all)?);
             pruned.deleted.push(Deleted::Deleted(image.id));
         }

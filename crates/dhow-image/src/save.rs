@@ -48,8 +48,8 @@ impl Store {
         if let Some(bare) = bare {
             let mut tags: Vec<(Descriptor, Vec<Reference>)> = self
                 .records()?
-                .into_iter()
-                .filter_map(|(key, record)| Some((record.target, reference_of(&key)?)))
+                .iter()
+                .filter_map(|(key, record)| Some((record.target.clone(), reference_of(key)?)))
                 .filter(|(_, r)| r.tag().is_some() && r.name() == bare.name())
                 .map(|(target, reference)| (target, vec![reference]))
                 .collect();

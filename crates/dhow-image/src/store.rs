@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use dhow_content::ContentStore;
 use dhow_distribution::Registry;
-use dhow_metadata::Database;
+use dhow_metadata::{Database, Transaction};
 use dhow_oci::{Descriptor, Digest, ImageConfig, Index, Manifest, ManifestOrIndex};
 use dhow_snapshot::Snapshots;
 use tokio::sync::Semaphore;
 
 use crate::lease::Leases;
+use crate::lookup::Named;
 use crate::records::ImageRecord;
 use crate::{BundledImage, Error, ImagesConfig};
 
@@ -30,8 +31,16 @@ pub(crate) struct Store {
     pub(crate) bundled: Vec<BundledImage>,
     pub(crate) leases: Arc<Leases>,
     pub(crate) layer_permits: Arc<Semaphore>,
+    names: Mutex<Names>,
     documents: Mutex<HashMap<Digest, Document>>,
     work: Mutex<HashMap<Digest, Weak<tokio::sync::Mutex<()>>>>,
+}
+
+/// All records as last read, until one changes.
+#[derive(Default)]
+struct Names {
+    generation: u64,
+    records: Option<Arc<Vec<Named>>>,
 }
 
 #[derive(Clone)]
@@ -59,14 +68,40 @@ impl Store {
             bundled: config.bundled,
             leases: Arc::default(),
             layer_permits: Arc::new(Semaphore::new(PARALLEL_LAYERS)),
+            names: Mutex::default(),
             documents: Mutex::default(),
             work: Mutex::default(),
         }
     }
 
     /// All names.
-    pub(crate) fn records(&self) -> Result<Vec<(String, ImageRecord)>, Error> {
-        Ok(self.db.list::<ImageRecord>()?)
+    pub(crate) fn records(&self) -> Result<Arc<Vec<Named>>, Error> {
+        let lock = || self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let generation = {
+            let names = lock();
+            if let Some(records) = &names.records {
+                return Ok(Arc::clone(records));
+            }
+            names.generation
+        };
+        let records = Arc::new(self.db.list::<ImageRecord>()?);
+        let mut names = lock();
+        if names.generation == generation {
+            names.records = Some(Arc::clone(&records));
+        }
+        Ok(records)
+    }
+
+    /// Changes names in one transaction.
+    pub(crate) fn change_names<T>(
+        &self,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let result = self.db.write(change);
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.generation += 1;
+        names.records = None;
+        result
     }
 
     /// A manifest or index of the content store.
