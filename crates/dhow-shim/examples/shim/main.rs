@@ -100,10 +100,19 @@ fn payload(words: &[&str]) -> io::Result<ExitCode> {
         ["sleep"] => loop {
             std::thread::park();
         },
+        // Stays for as long as somebody could read what it prints.
+        ["linger"] => {
+            let out = io::stdout();
+            let mut hangup = [rustix::event::PollFd::new(
+                &out,
+                rustix::event::PollFlags::empty(),
+            )];
+            rustix::event::poll(&mut hangup, None)?;
+        }
         // Ends, and leaves behind a child that holds the streams.
         ["leave", program] => {
             Command::new(program)
-                .args(["x", "sleep"])
+                .args(["x", "linger"])
                 .stdin(Stdio::null())
                 .spawn()?;
             writeln!(out, "left")?;
