@@ -120,7 +120,14 @@ async fn receive(mut reader: ReadHalf<Raw>, multiplexed: bool, streams: &Streams
             Ok(0) => break,
             Ok(read) => read,
             // An engine that dies resets the connection; what it sent has been shown.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => break,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof
+                ) =>
+            {
+                break;
+            }
             Err(error) => return Err(error.into()),
         };
         if multiplexed {

@@ -80,7 +80,9 @@ fn start_and_wait() -> Result<()> {
 /// The process that [`start`] starts: leaves the session and becomes the daemon.
 pub(crate) fn helper(ready_fd: &str) -> Result<()> {
     rustix::process::setsid().map_err(|error| Error::io("leave the session", error.into()))?;
-    let number = ready_fd.parse().map_err(|_| Error::text("no descriptor to report to"))?;
+    let number = ready_fd
+        .parse()
+        .map_err(|_| Error::text("no descriptor to report to"))?;
     // Whatever else we were started with must not live as long as the daemon.
     let _ready = dhow_sys::fds::inherit(number)
         .and_then(|ready| {

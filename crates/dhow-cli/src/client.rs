@@ -192,6 +192,7 @@ impl Client {
         prefix: &str,
     ) -> Result<(SendRequest<Body>, http::Response<Incoming>)> {
         let path = request.shown(prefix);
+        let method = request.method_name();
         let request = request.build(prefix, &self.endpoint.authority(), &self.headers)?;
         let idle = self.idle.borrow_mut().take();
         let mut sender = match idle {
@@ -245,11 +246,19 @@ impl Client {
             | (_, std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::TimedOut) => {
                 Error::NoDaemon { host }
             }
-            (_, _) => Error::text(format!(
-                "error during connect: Get \"{}://{}{path}\": {reason}",
-                self.endpoint.scheme(),
-                self.endpoint.authority()
-            )),
+            (_, _) => {
+                let reason = if reason.ends_with("UnknownIssuer") {
+                    "tls: failed to verify certificate: x509: certificate signed by unknown authority"
+                } else {
+                    &reason
+                };
+                let url = format!(
+                    "{}://{}{path}",
+                    self.endpoint.scheme(),
+                    self.endpoint.url_host()
+                );
+                Error::text(format!("error during connect: Get {url:?}: {reason}"))
+            }
         }
     }
 }
@@ -318,24 +327,22 @@ async fn failure(response: http::Response<Incoming>) -> Error {
 
 /// The connection broke in the middle.
 fn broken(error: &hyper::Error) -> Error {
-    let mut text = if error.is_user() {
-        String::new()
-    } else {
-        error.to_string()
-    };
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        text = if text.is_empty() {
-            inner.to_string()
-        } else {
-            format!("{text}: {inner}")
-        };
-        source = inner.source();
-    }
+    Error::text(format!("error during connect: {}", reason(error)))
+}
+
+/// The innermost cause, in Go's words where it is the system's.
+fn reason(error: &hyper::Error) -> String {
     if error.is_incomplete_message() {
-        text = "unexpected EOF".to_owned();
+        return "EOF".to_owned();
     }
-    Error::text(format!("error during connect: {text}"))
+    let mut innermost: &(dyn std::error::Error + 'static) = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    match innermost.downcast_ref::<std::io::Error>() {
+        Some(error) => crate::error::go_io(error),
+        None => innermost.to_string(),
+    }
 }
 
 /// The older of two versions `major.minor`.

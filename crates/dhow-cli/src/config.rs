@@ -41,7 +41,11 @@ pub(crate) const DOCKER_VERSION: &str = "28.2.2";
 
 /// The client's version: as `docker`, the one of Docker whose behaviour it has.
 pub(crate) fn version(program: &str) -> &'static str {
-    if program == "docker" { DOCKER_VERSION } else { env!("CARGO_PKG_VERSION") }
+    if program == "docker" {
+        DOCKER_VERSION
+    } else {
+        env!("CARGO_PKG_VERSION")
+    }
 }
 
 /// What `--version` prints; as `docker` it is in the form scripts read.

@@ -42,7 +42,9 @@ pub(crate) fn csv(line: &str) -> Result<Vec<String>, String> {
             '"' if quoted => quoted = false,
             '"' if field.is_empty() => quoted = true,
             '"' => {
-                return Err(r#"parse error on line 1, column 1: bare " in non-quoted-field"#.into());
+                return Err(
+                    r#"parse error on line 1, column 1: bare " in non-quoted-field"#.into(),
+                );
             }
             ',' if !quoted => fields.push(String::new()),
             c => field.push(c),

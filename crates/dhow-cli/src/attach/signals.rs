@@ -70,6 +70,19 @@ async fn received(signals: &mut Option<Signal>) {
     }
 }
 
+/// Changes the size of a container's terminal and leaves it to [`follow_size`] to set it right: a program that runs
+/// there draws its prompt anew, which those who join it would not see otherwise.
+pub(crate) async fn redraw(client: &Client, path: &str) {
+    let Some((rows, columns)) = dhow_terminal::window_size(std::io::stdout()) else {
+        return;
+    };
+    let request = Request::post(format!("{path}/resize"))
+        .query("h", rows.saturating_add(1).to_string())
+        .query("w", columns.saturating_add(1).to_string());
+    // It may have ended already, which is no reason to complain about the size.
+    let _ = client.done(request).await;
+}
+
 /// Keeps the size of a container's (or exec's) terminal that of ours; never returns.
 ///
 /// `path` is the thing's resource, such as `/containers/ID`.

@@ -89,6 +89,14 @@ impl Endpoint {
         }
     }
 
+    /// The host as URLs in errors name it.
+    pub(super) fn url_host(&self) -> String {
+        match self {
+            Self::Unix(path) => path.display().to_string().replace('/', "%2F"),
+            Self::Tcp { .. } | Self::Ssh(_) => self.authority(),
+        }
+    }
+
     pub(super) fn scheme(&self) -> &'static str {
         if matches!(self, Self::Tcp { tls: Some(_), .. }) {
             "https"

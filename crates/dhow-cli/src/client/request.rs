@@ -108,6 +108,12 @@ impl Request {
         self
     }
 
+    /// The method as Go's errors write it: `Get`.
+    pub(super) fn method_name(&self) -> String {
+        let (first, rest) = self.method.as_str().split_at(1);
+        format!("{first}{}", rest.to_lowercase())
+    }
+
     /// The path errors name.
     pub(super) fn shown(&self, prefix: &str) -> String {
         self.name

@@ -24,7 +24,10 @@ fn with_engine<T>(
 ) -> T {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("engine.sock");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let asked = Asked::default();
     runtime.block_on(async {
         let listener = UnixListener::bind(&socket).unwrap();
@@ -138,7 +141,10 @@ fn the_older_version_is_spoken_over_one_connection() {
         asked.borrow().clone()
     });
     let ok = (1, "GET /v1.41/ok".to_owned());
-    assert_eq!(asked, [(1, "HEAD /_ping".to_owned()), ok.clone(), ok.clone(), ok]);
+    assert_eq!(
+        asked,
+        [(1, "HEAD /_ping".to_owned()), ok.clone(), ok.clone(), ok]
+    );
 }
 
 #[test]
@@ -163,7 +169,10 @@ fn errors_say_what_the_engine_said() {
 
 #[test]
 fn nobody_answering_has_dockers_text() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     for (host, text) in [
         (
             "unix:///nonexistent/x.sock",
@@ -174,7 +183,9 @@ fn nobody_answering_has_dockers_text() {
             "Cannot connect to the Docker daemon at tcp://127.0.0.1:1. Is the docker daemon running?",
         ),
     ] {
-        let error = runtime.block_on(client(host).bytes(Request::get("/info"))).unwrap_err();
+        let error = runtime
+            .block_on(client(host).bytes(Request::get("/info")))
+            .unwrap_err();
         assert_eq!(error.to_string(), text);
         assert!(matches!(error, Error::NoDaemon { .. }));
     }
@@ -213,10 +224,18 @@ fn a_hijacked_stream_can_be_half_closed_without_losing_output() {
 
 #[test]
 fn streaming_ends_with_the_containers_output() {
-    let streams = Streams { stdout: false, tty: true, ..Streams::default() };
+    let streams = Streams {
+        stdout: false,
+        tty: true,
+        ..Streams::default()
+    };
     let raw = |stream: UnixStream| -> RawFuture { Box::pin(async move { drop(stream) }) };
     let ended = with_engine(hijacks, raw, async |client, _| {
-        attach::stream(client.hijack(Request::post("/echo")).await.unwrap(), &streams).await
+        attach::stream(
+            client.hijack(Request::post("/echo")).await.unwrap(),
+            &streams,
+        )
+        .await
     });
     assert_eq!(ended.unwrap(), Ended::Output);
 }
@@ -225,7 +244,10 @@ fn streaming_ends_with_the_containers_output() {
 fn a_refused_hijack_is_an_error_of_the_engine() {
     with_engine(hijacks, no_raw, async |client, _| {
         let error = client.hijack(Request::post("/nosuch")).await.err().unwrap();
-        assert_eq!(error.to_string(), "Error response from daemon: page not found");
+        assert_eq!(
+            error.to_string(),
+            "Error response from daemon: page not found"
+        );
     });
 }
 
@@ -244,17 +266,29 @@ fn an_answer_cut_short_is_an_error() {
 
 /// A session on the engine at `host`.
 pub(crate) fn session(host: &str) -> Session {
-    let words = ["--no-autostart".to_owned(), "-H".to_owned(), host.to_owned()];
+    let words = [
+        "--no-autostart".to_owned(),
+        "-H".to_owned(),
+        host.to_owned(),
+    ];
     let Ok(Outcome::Parsed(parsed)) = parse(&[crate::config::GLOBALS], false, &words) else {
         panic!("these are flags");
     };
     let globals = Globals::new(&parsed).unwrap();
-    Session::new("docker".to_owned(), "test".to_owned(), globals, Config::default())
+    Session::new(
+        "docker".to_owned(),
+        "test".to_owned(),
+        globals,
+        Config::default(),
+    )
 }
 
 #[test]
 fn a_session_keeps_one_client() {
     let session = session("unix:///nonexistent.sock");
-    assert!(std::ptr::eq(session.client().unwrap(), session.client().unwrap()));
+    assert!(std::ptr::eq(
+        session.client().unwrap(),
+        session.client().unwrap()
+    ));
     assert_eq!(session.client().unwrap().host(), "unix:///nonexistent.sock");
 }

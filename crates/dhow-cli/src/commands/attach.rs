@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::wait::{Condition, Waiting};
 use super::{ATTACHABLE, check_tty, runner};
-use crate::attach::signals::{follow_size, forward};
+use crate::attach::signals::{follow_size, forward, redraw};
 use crate::attach::{self, Ended, Streams};
 use crate::client::Request;
 use crate::client::request::escape;
@@ -77,6 +77,7 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
     let hijacked = client.hijack(request(&id, &streams)).await?;
     let size = async {
         if tty && is_terminal(std::io::stdout()) {
+            redraw(client, &format!("/containers/{id}")).await;
             follow_size(client, &format!("/containers/{id}")).await;
         }
         std::future::pending::<()>().await;

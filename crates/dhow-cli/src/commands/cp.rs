@@ -92,8 +92,11 @@ async fn out(session: &Session, flags: &Parsed, container: &str, path: &str) -> 
     }
     let mut path = path.to_owned();
     if flags.switch("follow-link") {
-        let stat = stat(client, container, &path).await?;
-        if stat.mode & IS_LINK != 0 && !stat.link_target.is_empty() {
+        // What is wrong with the path, the copy itself will say.
+        if let Ok(stat) = stat(client, container, &path).await
+            && stat.mode & IS_LINK != 0
+            && !stat.link_target.is_empty()
+        {
             path = absolute_link(&path, &stat.link_target);
         }
     }
@@ -165,6 +168,14 @@ fn place_for(target: &str, source: &str, source_is_folder: bool) -> Result<Place
             folder: parent(),
             name: Some(name()),
         }),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+            Err(Error::text(format!(
+                "stat {}: {}",
+                whole.display(),
+                go_io(&error)
+            )))
+        }
         Err(_) if target.ends_with('/') && !source_is_folder => {
             Err(Error::text("no such directory"))
         }
@@ -278,7 +289,6 @@ async fn into(session: &Session, flags: &Parsed, container: &str, path: &str) ->
     }
     let found = match found {
         Ok(stat) => Some(stat),
-        Err(error) if error.to_string().contains("No such container") => return Err(error),
         Err(error @ Error::NoDaemon { .. }) => return Err(error),
         Err(_) => None,
     };
@@ -343,7 +353,8 @@ async fn into(session: &Session, flags: &Parsed, container: &str, path: &str) ->
 }
 
 fn missing(path: &str, error: &io::Error) -> Error {
-    Error::text(format!("lstat {path}: {}", go_io(error)))
+    let whole = std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path));
+    Error::text(format!("lstat {}: {}", whole.display(), go_io(error)))
 }
 
 fn local_name(path: &Path) -> String {

@@ -2,7 +2,9 @@
 
 use dhow_api::container::ContainerSummary;
 use dhow_oci::Reference;
-use dhow_terminal::template::Value;
+use std::rc::Rc;
+
+use dhow_terminal::template::{Record, Value};
 use dhow_terminal::units::human_size_with;
 
 use super::{Layout, Row, ellipsis, label, labels_text, ports, short_id, times};
@@ -160,8 +162,41 @@ fn platform(container: &ContainerSummary) -> Value {
         .as_ref()
         .and_then(|d| d.platform.as_ref());
     match platform {
-        Some(platform) => serde_json::to_value(platform).unwrap_or_default().into(),
+        Some(platform) => Value::Record(Rc::new(Shown(platform.clone()))),
         None => Value::Nil,
+    }
+}
+
+/// A platform that prints as `linux/arm64/v8`.
+struct Shown(dhow_api::image::Platform);
+
+impl Record for Shown {
+    fn type_name(&self) -> &'static str {
+        "*formatter.Platform"
+    }
+
+    fn field(&self, name: &str) -> Option<Value> {
+        match name {
+            "Architecture" => Some(self.0.architecture.as_str().into()),
+            "OS" => Some(self.0.os.as_str().into()),
+            "OSVersion" => Some(self.0.os_version.as_str().into()),
+            "Variant" => Some(self.0.variant.as_str().into()),
+            _ => None,
+        }
+    }
+
+    fn json(&self) -> String {
+        serde_json::to_string(&self.0).unwrap_or_default()
+    }
+
+    fn display(&self) -> String {
+        let parts = [&self.0.os, &self.0.architecture, &self.0.variant];
+        let parts: Vec<&str> = parts
+            .into_iter()
+            .map(String::as_str)
+            .filter(|part| !part.is_empty())
+            .collect();
+        parts.join("/")
     }
 }
 

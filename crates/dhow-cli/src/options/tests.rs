@@ -72,7 +72,10 @@ impl Folder {
     fn enter() -> Self {
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in [
-            ("good.env", "A=1\n# note\n\n  B=two words\nHOME_UNSET_X\nCARGO_PKG_NAME\n"),
+            (
+                "good.env",
+                "A=1\n# note\n\n  B=two words\nHOME_UNSET_X\nCARGO_PKG_NAME\n",
+            ),
             ("bad.env", "bad name=1\n"),
             ("noname.env", "=x\n"),
             ("labels", "l1=v\nl2\n"),
@@ -104,7 +107,10 @@ fn flags_come_to_what_docker_sends() {
     let cases = include_str!("tests/create.jsonl")
         .replace("FROMENV=hello", &variable)
         .replace("FROMENV", "CARGO_PKG_NAME")
-        .replace("$PWD", &folder.path().canonicalize().unwrap().display().to_string());
+        .replace(
+            "$PWD",
+            &folder.path().canonicalize().unwrap().display().to_string(),
+        );
     let base = tidy(&request(&["busybox".to_owned()]).unwrap());
     let mut wrong = Vec::new();
     for case in cases.lines() {
@@ -116,7 +122,9 @@ fn flags_come_to_what_docker_sends() {
         };
         let found = request(&args).map(|body| tidy(&difference(&base, &tidy(&body))));
         if found != expected {
-            wrong.push(format!("{args:?}\n  expected {expected:?}\n     found {found:?}"));
+            wrong.push(format!(
+                "{args:?}\n  expected {expected:?}\n     found {found:?}"
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -124,7 +132,10 @@ fn flags_come_to_what_docker_sends() {
 
 #[test]
 fn comma_separated_values_may_be_quoted() {
-    assert_eq!(super::csv("a,b=\"c").map(|fields| fields.len()), Err(r#"parse error on line 1, column 1: bare " in non-quoted-field"#.into()));
+    assert_eq!(
+        super::csv("a,b=\"c").map(|fields| fields.len()),
+        Err(r#"parse error on line 1, column 1: bare " in non-quoted-field"#.into())
+    );
     assert_eq!(super::csv("\"a,b\",c").unwrap(), ["a,b", "c"]);
     assert_eq!(super::csv("\"a\"\"b\"").unwrap(), ["a\"b"]);
 }
