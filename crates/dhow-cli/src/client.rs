@@ -195,15 +195,26 @@ impl Client {
         let method = request.method_name();
         let request = request.build(prefix, &self.endpoint.authority(), &self.headers)?;
         let idle = self.idle.borrow_mut().take();
-        let mut sender = match idle {
-            Some(sender) if !sender.is_closed() => sender,
-            _ => self.open(&path).await?,
+        let reused = match idle {
+            // The engine may have closed it meanwhile.
+            Some(mut sender) => sender.ready().await.is_ok().then_some(sender),
+            None => None,
         };
-        sender.ready().await.map_err(|error| broken(&error))?;
-        let response = sender
-            .send_request(request)
-            .await
-            .map_err(|error| broken(&error))?;
+        let mut sender = match reused {
+            Some(sender) => sender,
+            None => self.open(&path).await?,
+        };
+        let response = sender.send_request(request).await.map_err(|error| {
+            let url = format!(
+                "{}://{}{path}",
+                self.endpoint.scheme(),
+                self.endpoint.url_host()
+            );
+            Error::text(format!(
+                "error during connect: {method} {url:?}: {}",
+                reason(&error)
+            ))
+        })?;
         Ok((sender, response))
     }
 

@@ -81,9 +81,12 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
 }
 
 fn unreadable(path: &Path, error: &str) -> Error {
+    let reason = match std::fs::File::open(path) {
+        Err(error) => format!("open {}: {}", path.display(), crate::error::go_io(&error)),
+        Ok(_) => format!("could not read {}: {error}", path.display()),
+    };
     Error::text(format!(
-        "unable to read TLS file {}: {error}",
-        path.display()
+        "Failed to initialize: unable to resolve docker endpoint: {reason}"
     ))
 }
 
