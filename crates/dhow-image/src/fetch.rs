@@ -8,7 +8,7 @@ use dhow_content::Ingest;
 use dhow_distribution::Repository;
 use dhow_oci::{Descriptor, Digest};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::Error;
 use crate::feed::Feed;
@@ -37,6 +37,30 @@ pub(crate) struct LayerJob {
     pub(crate) working: mpsc::Sender<()>,
 }
 
+/// What a thread has to show; the sign of its being at work goes after that, even when nobody wants it any more.
+struct Worked<T> {
+    result: Result<T, Error>,
+    _working: mpsc::Sender<()>,
+}
+
+impl LayerJob {
+    /// Runs `work` on a thread that may block.
+    fn start<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+    ) -> JoinHandle<Worked<T>> {
+        let working = self.working.clone();
+        spawn_blocking(move || Worked {
+            result: work(),
+            _working: working,
+        })
+    }
+}
+
+async fn finish<T>(work: JoinHandle<Worked<T>>) -> Result<T, Error> {
+    work.await.map_err(|_| Error::Cancelled("the pull"))?.result
+}
+
 /// Does the whole job.
 pub(crate) async fn fetch_layer(mut job: LayerJob) -> Result<(), Error> {
     let unpacked = prepare(&job).await?;
@@ -47,13 +71,8 @@ pub(crate) async fn fetch_layer(mut job: LayerJob) -> Result<(), Error> {
     let meter = job.meter.clone();
     if let Some(unpacked) = unpacked {
         let (store, parent, expected) = (Arc::clone(&job.store), job.parent, job.diff_id);
-        let working = job.working.clone();
-        spawn_blocking(move || {
-            let _working = working;
-            commit(&store, unpacked, &expected, parent.as_ref())
-        })
-        .await
-        .map_err(|_| Error::Cancelled("the pull"))??;
+        let work = job.start(move || commit(&store, unpacked, &expected, parent.as_ref()));
+        finish(work).await?;
     }
     meter.status("Pull complete").await;
     // The layer above may be gone already.
@@ -124,13 +143,7 @@ async fn prepare(job: &LayerJob) -> Result<Option<Unpacked>, Error> {
 async fn unpack_blob(job: &LayerJob) -> Result<Unpacked, Error> {
     job.meter.status("Extracting").await;
     let (store, layer) = (Arc::clone(&job.store), job.layer.clone());
-    let working = job.working.clone();
-    spawn_blocking(move || {
-        let _working = working;
-        unpack_stored(&store, &layer)
-    })
-    .await
-    .map_err(|_| Error::Cancelled("the pull"))?
+    finish(job.start(move || unpack_stored(&store, &layer))).await
 }
 
 /// Unpacks a layer whose blob is here. Blocking.
@@ -150,10 +163,8 @@ async fn download(job: &LayerJob, ingest: Ingest) -> Result<(), Error> {
     let (sender, mut receiver) = mpsc::channel::<bytes::Bytes>(PIECES);
     let offset = ingest.offset();
     let (digest, size) = (job.layer.digest, job.layer.size);
-    let working = job.working.clone();
-    let writer = spawn_blocking(move || {
+    let writer = job.start(move || {
         use std::io::Write;
-        let _working = working;
         let mut ingest = ingest;
         while let Some(bytes) = receiver.blocking_recv() {
             ingest.write_all(&bytes).map_err(|source| Error::Io {
@@ -169,7 +180,7 @@ async fn download(job: &LayerJob, ingest: Ingest) -> Result<(), Error> {
             .map_err(Error::from)
     });
     let received = receive(job, offset, sender).await;
-    let written = writer.await.map_err(|_| Error::Cancelled("the pull"))?;
+    let written = finish(writer).await;
     received?;
     written?;
     job.meter.status("Verifying Checksum").await;
@@ -182,18 +193,14 @@ async fn download_and_unpack(job: &LayerJob, ingest: Ingest) -> Result<Unpacked,
     let (sender, receiver) = mpsc::channel(PIECES);
     let feed = Feed::new(receiver, ingest, job.layer.size, job.meter.clone());
     let (store, layer) = (Arc::clone(&job.store), job.layer.clone());
-    let working = job.working.clone();
-    let worker = spawn_blocking(move || {
-        let _working = working;
-        unpack_feed(&store, feed, &layer)
-    });
+    let worker = job.start(move || unpack_feed(&store, feed, &layer));
     let received = receive(job, 0, sender).await;
     if received.is_ok() {
         job.meter.status("Verifying Checksum").await;
         job.meter.status("Download complete").await;
         job.meter.complete();
     }
-    let unpacked = worker.await.map_err(|_| Error::Cancelled("the pull"))?;
+    let unpacked = finish(worker).await;
     match (received, unpacked) {
         // The worker that stopped taking bytes knows why; a transfer that broke is the cause of the worker's failure.
         (Err(Received::Stopped), Err(error)) => Err(error),

@@ -425,3 +425,75 @@ async fn a_cancelled_pull_stops_and_leaves_no_layer() {
     }
     panic!("a layer is still being unpacked");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pulls_and_removals_at_once_leave_whole_images() {
+    if !common::is_root("pulls_and_removals_at_once_leave_whole_images") {
+        return;
+    }
+    let (repository, _) = three_layers();
+    let server = Server::start(move |request| repository.answer(request));
+    let store = store();
+    let images = store.images.clone();
+    let name = reference(&server, "1").to_string();
+    let stop = Arc::new(AtomicUsize::new(0));
+    let (stopped, removed_name) = (Arc::clone(&stop), name.clone());
+    let remover = tokio::task::spawn_blocking(move || {
+        while stopped.load(Ordering::SeqCst) == 0 {
+            // Most of the time there is nothing to remove.
+            let _ = images.remove(&removed_name, true, true, &|_| None);
+            images.collect_garbage().unwrap();
+        }
+    });
+    for _ in 0..25 {
+        pull(&store, &server)
+            .await
+            .map(|_| ())
+            .or_else(only_removed)
+            .unwrap();
+    }
+    stop.store(1, Ordering::SeqCst);
+    remover.await.unwrap();
+    let (image, _) = pull(&store, &server).await.unwrap();
+    let platform = &store.images.platforms(&image).unwrap()[0];
+    assert!(platform.available && image.chain.is_some());
+    store.images.remove(&name, false, true, &|_| None).unwrap();
+    assert_empty(&store);
+}
+
+/// A pull whose image was removed between its end and its answer.
+fn only_removed(error: Error) -> Result<(), Error> {
+    match error {
+        Error::NotFound(_) => Ok(()),
+        other => Err(other),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bundled_image_needs_no_registry() {
+    if !common::is_root("the_bundled_image_needs_no_registry") {
+        return;
+    }
+    let bundled = dhow_image::BundledImage {
+        reference: dhow_hello::REFERENCE,
+        archive: dhow_hello::archive,
+    };
+    let store = common::store_with(vec![bundled]);
+    assert_eq!(store.images.list().unwrap(), vec![]);
+    let (sender, _messages) = progress();
+    let name = Reference::parse("dhow/hello").unwrap();
+    let image = store
+        .images
+        .pull(&name, None, &Credentials::anonymous(), &sender)
+        .await
+        .unwrap();
+    assert_eq!(image.tags[0].familiar(), "dhow/hello:latest");
+    let layer = store.snapshots.view(&image.chain.unwrap()).unwrap().lower[0].join("hello");
+    let output = std::process::Command::new(layer).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains("Hello from Dhow!"));
+    store
+        .images
+        .remove("dhow/hello", false, true, &|_| None)
+        .unwrap();
+    assert!(store.images.resolve("dhow/hello", None).is_err());
+}

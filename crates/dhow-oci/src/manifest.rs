@@ -97,7 +97,10 @@ impl Index {
 
 /// What a reference leads to.
 #[derive(Debug, Clone, PartialEq)]
-#[allow(clippy::large_enum_variant, reason = "lives for a moment, one at a time")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "lives for a moment, one at a time"
+)]
 pub enum ManifestOrIndex {
     /// One image.
     Manifest(Manifest),

@@ -448,4 +448,40 @@ mod tests {
         assert_eq!(pinned.with_tag("x").unwrap().familiar(), "busybox:x");
         assert!(name.with_tag("no good").is_err());
     }
+
+    /// Random texts of the characters that matter: nothing panics, and what is accepted prints and parses back.
+    #[test]
+    fn any_text_is_refused_or_survives_a_round_trip() {
+        const LETTERS: &[u8] = b"ab0Z.-_/:@[] %\xc3\xa9";
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut accepted = 0;
+        for _ in 0..200_000 {
+            let mut bytes = Vec::new();
+            loop {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                let at = usize::try_from(state % (LETTERS.len() as u64 + 3)).unwrap();
+                match LETTERS.get(at) {
+                    Some(letter) => bytes.push(*letter),
+                    None => break,
+                }
+            }
+            let text = String::from_utf8_lossy(&bytes);
+            if let Ok(reference) = Reference::parse(&text) {
+                accepted += 1;
+                assert_eq!(
+                    Reference::parse(&reference.canonical()).as_ref(),
+                    Ok(&reference),
+                    "{text}"
+                );
+                assert_eq!(
+                    Reference::parse(&reference.familiar()).as_ref(),
+                    Ok(&reference),
+                    "{text}"
+                );
+            }
+        }
+        assert!(accepted > 1000, "{accepted}");
+    }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use dhow_content::ContentStore;
 use dhow_distribution::{Registry, RegistryConfig};
-use dhow_image::{Images, ImagesConfig, Progress, ProgressSender};
+use dhow_image::{BundledImage, Images, ImagesConfig, Progress, ProgressSender};
 use dhow_metadata::Database;
 use dhow_snapshot::Snapshots;
 
@@ -24,6 +24,19 @@ pub fn store() -> TestStore {
     store_in(tempfile::tempdir().unwrap(), RegistryConfig::default())
 }
 
+pub fn store_with(bundled: Vec<BundledImage>) -> TestStore {
+    let folder = tempfile::tempdir().unwrap();
+    let (images, content, snapshots, db) =
+        open_with(folder.path(), RegistryConfig::default(), bundled);
+    TestStore {
+        images,
+        content,
+        snapshots,
+        db,
+        folder,
+    }
+}
+
 pub fn store_in(folder: tempfile::TempDir, config: RegistryConfig) -> TestStore {
     let (images, content, snapshots, db) = open(folder.path(), config);
     TestStore {
@@ -36,6 +49,14 @@ pub fn store_in(folder: tempfile::TempDir, config: RegistryConfig) -> TestStore 
 }
 
 pub fn open(folder: &Path, config: RegistryConfig) -> (Images, ContentStore, Snapshots, Database) {
+    open_with(folder, config, vec![])
+}
+
+fn open_with(
+    folder: &Path,
+    config: RegistryConfig,
+    bundled: Vec<BundledImage>,
+) -> (Images, ContentStore, Snapshots, Database) {
     let db = Database::open(&folder.join("dhow.db")).unwrap();
     let content = ContentStore::open(&folder.join("content")).unwrap();
     let snapshots = Snapshots::open(&folder.join("layers"), db.clone()).unwrap();
@@ -44,7 +65,7 @@ pub fn open(folder: &Path, config: RegistryConfig) -> (Images, ContentStore, Sna
         snapshots: snapshots.clone(),
         db: db.clone(),
         registry: Registry::new(config).unwrap(),
-        bundled: vec![],
+        bundled,
     })
     .unwrap();
     (images, content, snapshots, db)
