@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 use rustix::mount::OpenTreeFlags;
 
@@ -32,8 +33,16 @@ pub fn execve(path: &CStr, args: &[CString], env: &[CString]) -> io::Result<Infa
 /// # Errors
 /// The kernel's: without CAP_SYS_ADMIN it can't be had.
 pub fn protected_self() -> io::Result<OwnedFd> {
+    protected(Path::new("/proc/self/exe"))
+}
+
+/// As [`protected_self`], of the program at `path`.
+///
+/// # Errors
+/// The kernel's: without CAP_SYS_ADMIN it can't be had.
+pub fn protected(path: &Path) -> io::Result<OwnedFd> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    let file = rustix::mount::open_tree(rustix::fs::CWD, "/proc/self/exe", flags)?;
+    let file = rustix::mount::open_tree(rustix::fs::CWD, path, flags)?;
     let read_only = MountAttributes {
         set: attr::RDONLY,
         ..MountAttributes::default()

@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdStream;
 use std::path::Path;
 
@@ -80,13 +80,17 @@ async fn launch(
         let (ours, theirs) = StdStream::pair()?;
         ours.set_nonblocking(true)?;
         let args = args.map(CString::new).collect::<Result<Vec<_>, _>>()?;
-        let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-        let env = [CString::new(path)?, CString::new(TUNABLES)?];
+        let search = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+        let env = [CString::new(search)?, CString::new(TUNABLES)?];
+        let protected = protect(&program, held.len())?;
+        let path = protected.as_ref().map_or(program, |file| {
+            format!("/proc/self/fd/{}", file.as_raw_fd()).into()
+        });
         let inherited: Vec<_> = std::iter::once(theirs.as_fd())
             .chain(held.iter().map(AsFd::as_fd))
             .collect();
         let process = dhow_sys::spawn::spawn(&Program {
-            path: &program,
+            path: &path,
             args: &args,
             env: &env,
             inherited: &inherited,
@@ -94,6 +98,18 @@ async fn launch(
         Ok((ours, process))
     });
     launched.await.map_err(io::Error::other)?
+}
+
+/// The program as a file that containers can't write to through the shim, above the descriptors that the shim inherits.
+/// None where the kernel refuses: then the program runs as it is.
+fn protect(program: &Path, held: usize) -> io::Result<Option<OwnedFd>> {
+    let Ok(file) = dhow_sys::exec::protected(program) else {
+        return Ok(None);
+    };
+    let lowest = i32::try_from(held)
+        .map_err(io::Error::other)?
+        .saturating_add(16);
+    Ok(Some(rustix::io::fcntl_dupfd_cloexec(file, lowest)?))
 }
 
 /// A shim that has not made its container yet: dropped, it is told to take everything away again.
