@@ -79,13 +79,13 @@ impl Client {
 
     /// The API version both sides know.
     pub(crate) async fn version(&self) -> Result<&str> {
-        self.version_for("/_ping").await
+        self.version_for(&Request::head("/_ping")).await
     }
 
-    /// The same, asked for the sake of a request to `path`, which errors then name.
-    async fn version_for(&self, path: &str) -> Result<&str> {
+    /// The same, asked for the sake of a request, which errors then name.
+    async fn version_for(&self, request: &Request) -> Result<&str> {
         let negotiated = self.version.get_or_try_init(async || {
-            let ping = Request::head("/_ping").named(&format!("/v{MAX_VERSION}{path}"));
+            let ping = Request::head("/_ping").in_place_of(request, &format!("/v{MAX_VERSION}"));
             let (sender, response) = self.attempt(ping, "").await?;
             if let Some(os) = response
                 .headers()
@@ -109,7 +109,7 @@ impl Client {
 
     /// Sends a request; an answer that is an error becomes one here.
     pub(crate) async fn send(&self, request: Request) -> Result<Response> {
-        let prefix = format!("/v{}", self.version_for(&request.path).await?);
+        let prefix = format!("/v{}", self.version_for(&request).await?);
         let response = self.exchange(request, &prefix).await?;
         if is_success(response.status()) {
             let (parts, body) = response.into_parts();
@@ -130,7 +130,7 @@ impl Client {
 
     /// Sends a request and reads the whole answer.
     pub(crate) async fn bytes(&self, request: Request) -> Result<Bytes> {
-        let prefix = format!("/v{}", self.version_for(&request.path).await?);
+        let prefix = format!("/v{}", self.version_for(&request).await?);
         let (sender, response) = self.attempt(request, &prefix).await?;
         if !is_success(response.status()) {
             return Err(failure(response).await);
@@ -152,7 +152,7 @@ impl Client {
 
     /// Sends a request that turns the connection into a raw stream.
     pub(crate) async fn hijack(&self, request: Request) -> Result<Hijacked> {
-        let prefix = format!("/v{}", self.version_for(&request.path).await?);
+        let prefix = format!("/v{}", self.version_for(&request).await?);
         let request = request
             .header("Connection", "Upgrade")
             .header("Upgrade", "tcp");
@@ -191,8 +191,7 @@ impl Client {
         request: Request,
         prefix: &str,
     ) -> Result<(SendRequest<Body>, http::Response<Incoming>)> {
-        let path = request.shown(prefix);
-        let method = request.method_name();
+        let (method, path) = request.shown(prefix);
         let request = request.build(prefix, &self.endpoint.authority(), &self.headers)?;
         let idle = self.idle.borrow_mut().take();
         let reused = match idle {
@@ -205,15 +204,14 @@ impl Client {
             None => self.open(&path).await?,
         };
         let response = sender.send_request(request).await.map_err(|error| {
-            let url = format!(
-                "{}://{}{path}",
-                self.endpoint.scheme(),
-                self.endpoint.url_host()
-            );
-            Error::text(format!(
-                "error during connect: {method} {url:?}: {}",
-                reason(&error)
-            ))
+            if matches!(self.endpoint, Endpoint::Ssh(_)) {
+                return Error::text(format!(
+                    "error during connect: ssh to {} has ended: make sure the address is valid and dhow or docker is installed on the remote host",
+                    self.host()
+                ));
+            }
+            let url = format!("{}://{}{path}", self.endpoint.scheme(), self.endpoint.url_host());
+            Error::text(format!("error during connect: {method} {url:?}: {}", reason(&error)))
         })?;
         Ok((sender, response))
     }

@@ -20,8 +20,8 @@ pub(crate) struct Request {
     query: Vec<(String, String)>,
     headers: Vec<(String, String)>,
     body: Body,
-    /// What errors name instead of the path.
-    name: Option<String>,
+    /// The method and path errors name instead of the request's own.
+    shown: Option<(String, String)>,
 }
 
 impl Request {
@@ -32,7 +32,7 @@ impl Request {
             query: Vec::new(),
             headers: Vec::new(),
             body: Empty::new().map_err(never).boxed_unsync(),
-            name: None,
+            shown: None,
         }
     }
 
@@ -102,23 +102,19 @@ impl Request {
         self.header("Content-Type", "application/x-tar")
     }
 
-    /// Has errors name another path.
-    pub(super) fn named(mut self, name: &str) -> Self {
-        self.name = Some(name.to_owned());
+    /// Has errors name another request, for whose sake this one is made.
+    pub(super) fn in_place_of(mut self, other: &Self, prefix: &str) -> Self {
+        self.shown = Some(other.shown(prefix));
         self
     }
 
-    /// The method as Go's errors write it: `Get`.
-    pub(super) fn method_name(&self) -> String {
-        let (first, rest) = self.method.as_str().split_at(1);
-        format!("{first}{}", rest.to_lowercase())
-    }
-
-    /// The path errors name.
-    pub(super) fn shown(&self, prefix: &str) -> String {
-        self.name
-            .clone()
-            .unwrap_or_else(|| format!("{prefix}{}", self.path))
+    /// The method and path as Go's errors write them: `Get`, `/v1.51/info`.
+    pub(super) fn shown(&self, prefix: &str) -> (String, String) {
+        self.shown.clone().unwrap_or_else(|| {
+            let (first, rest) = self.method.as_str().split_at(1);
+            let method = format!("{first}{}", rest.to_lowercase());
+            (method, format!("{prefix}{}", self.path))
+        })
     }
 
     pub(super) fn build(
