@@ -211,7 +211,10 @@ fn certificate(folder: &Path) {
         "-subj",
         "/CN=localhost",
         "-addext",
-        "subjectAltName=DNS:localhost,IP:127.0.0.1",
+        &format!(
+            "subjectAltName=DNS:localhost,IP:127.0.0.1,IP:{}",
+            crate::HOST_ADDRESS
+        ),
     ]);
     openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
     openssl

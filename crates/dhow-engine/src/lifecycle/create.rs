@@ -122,8 +122,14 @@ fn draft(
         || host.network_mode == NetworkMode::Host && config.hostname.is_empty()
     {
         config.hostname = host::machine::name();
-    } else if config.hostname.is_empty() && !matches!(host.network_mode, NetworkMode::Container(_))
-    {
+    } else if let NetworkMode::Container(other) = &host.network_mode {
+        // Whose address and `hosts` it shares, whose name it has.
+        if let Ok(other) = services.find(other) {
+            let other = other.record();
+            config.hostname.clone_from(&other.config.hostname);
+            config.domainname.clone_from(&other.config.domainname);
+        }
+    } else if config.hostname.is_empty() {
         config.hostname = id.get(..12).unwrap_or_default().to_owned();
     }
     let (path, args) = merge::path(&config).unwrap_or_default();
