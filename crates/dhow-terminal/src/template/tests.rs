@@ -13,87 +13,87 @@ fn run(text: &str) -> Result<String, Error> {
 }
 
 const GIVES: &[(&str, &str)] = &[
-        ("plain", "plain"),
-        ("{{.Name}}", "web"),
-        (
-            "{{ .N }} {{.F}} {{.Yes}} {{.Nothing}} {{.Missing}}",
-            "3 1.5 true <no value> <no value>",
-        ),
-        ("{{.List}} {{.Map}} {{.Empty}}", "[a b c] map[x:1 y:2] []"),
-        ("{{.Nested.Deep.Er}}", "here"),
-        ("{{range .List}}{{.}},{{end}}", "a,b,c,"),
-        (
-            "{{range $i, $e := .List}}{{$i}}={{$e}};{{end}}",
-            "0=a;1=b;2=c;",
-        ),
-        ("{{range $k, $v := .Map}}{{$k}}{{$v}} {{end}}", "x1 y2 "),
-        ("{{range .Empty}}x{{else}}none{{end}}", "none"),
-        ("{{range .Rows}}{{.Id}}{{$.Name}} {{end}}", "1web 2web "),
-        (
-            "{{range .List}}{{if eq . \"b\"}}{{break}}{{end}}{{.}}{{end}}",
-            "a",
-        ),
-        (
-            "{{range .List}}{{if eq . \"b\"}}{{continue}}{{end}}{{.}}{{end}}",
-            "ac",
-        ),
-        (
-            "{{if .Yes}}y{{else}}n{{end}}{{if .No}}y{{else if .N}}m{{else}}n{{end}}",
-            "ym",
-        ),
-        (
-            "{{with .Nested}}{{.Deep.Er}}{{end}}{{with .No}}x{{else}}-{{end}}",
-            "here-",
-        ),
-        ("{{$x := .N}}{{$x}}{{$x = 5}}{{$x}}", "35"),
-        ("a {{- .N -}} b", "a3b"),
-        ("a{{/* note */}}b{{- /* note */ -}} c", "abc"),
-        (
-            "{{.List | len}} {{len .Name}} {{index .List 1}} {{index .Map \"y\"}}",
-            "3 3 b 2",
-        ),
-        ("[{{index .Map \"z\"}}]", "[]"),
-        (
-            "{{eq .N 3}} {{ne .Name \"x\"}} {{lt 1 2}} {{ge 1 2}} {{not .No}}",
-            "true true true false true",
-        ),
-        (
-            "{{and .Yes .N}} {{or .No .Name}} {{or .No .Empty}}",
-            "3 web []",
-        ),
-        ("{{eq .Name \"db\" \"web\"}}", "true"),
-        (
-            "{{json .Map}} {{json .List}} {{json .Name}}",
-            r#"{"x":"1","y":"2"} ["a","b","c"] "web""#,
-        ),
-        ("{{json \"<&>\"}}", "\"<&>\""),
-        (
-            "{{join .List \", \"}} {{split \"a:b\" \":\"}}",
-            "a, b, c [a b]",
-        ),
-        (
-            "{{upper .Name}} {{lower \"ABC\"}} {{title \"two words\"}}",
-            "WEB abc Two Words",
-        ),
-        ("{{pad .Name 1 2}}| {{truncate .Name 2}}", " web  | we"),
-        (
-            "{{printf \"%-5s|%5d|%q|%v|%05d|%.2f\" .Name .N .Name .List 42 .F}}",
-            "web  |    3|\"web\"|[a b c]|00042|1.50",
-        ),
-        ("{{print 1 2 \"a\" 3}} {{println .Name}}", "1 2a3 web\n"),
-        ("{{(index .Rows 1).Id}}", "2"),
-        ("{{\"a\\tb\"}}{{`raw\\n`}}", "a\tbraw\\n"),
-        ("{{slice .Name 1}} {{slice .List 0 2}}", "eb [a b]"),
-        (
-            "{{define \"T\"}}<{{.}}>{{end}}{{template \"T\" .Name}}",
-            "<web>",
-        ),
-        ("{{0x10}} {{1e3}} {{'a'}} {{-3}}", "16 1000 97 -3"),
-        (
-            "{{html \"<a>\"}} {{urlquery \"a b&c\"}}",
-            "&lt;a&gt; a+b%26c",
-        ),
-        ("{{range 3}}{{.}}{{end}}", "012"),
+    ("plain", "plain"),
+    ("{{.Name}}", "web"),
+    (
+        "{{ .N }} {{.F}} {{.Yes}} {{.Nothing}} {{.Missing}}",
+        "3 1.5 true <no value> <no value>",
+    ),
+    ("{{.List}} {{.Map}} {{.Empty}}", "[a b c] map[x:1 y:2] []"),
+    ("{{.Nested.Deep.Er}}", "here"),
+    ("{{range .List}}{{.}},{{end}}", "a,b,c,"),
+    (
+        "{{range $i, $e := .List}}{{$i}}={{$e}};{{end}}",
+        "0=a;1=b;2=c;",
+    ),
+    ("{{range $k, $v := .Map}}{{$k}}{{$v}} {{end}}", "x1 y2 "),
+    ("{{range .Empty}}x{{else}}none{{end}}", "none"),
+    ("{{range .Rows}}{{.Id}}{{$.Name}} {{end}}", "1web 2web "),
+    (
+        "{{range .List}}{{if eq . \"b\"}}{{break}}{{end}}{{.}}{{end}}",
+        "a",
+    ),
+    (
+        "{{range .List}}{{if eq . \"b\"}}{{continue}}{{end}}{{.}}{{end}}",
+        "ac",
+    ),
+    (
+        "{{if .Yes}}y{{else}}n{{end}}{{if .No}}y{{else if .N}}m{{else}}n{{end}}",
+        "ym",
+    ),
+    (
+        "{{with .Nested}}{{.Deep.Er}}{{end}}{{with .No}}x{{else}}-{{end}}",
+        "here-",
+    ),
+    ("{{$x := .N}}{{$x}}{{$x = 5}}{{$x}}", "35"),
+    ("a {{- .N -}} b", "a3b"),
+    ("a{{/* note */}}b{{- /* note */ -}} c", "abc"),
+    (
+        "{{.List | len}} {{len .Name}} {{index .List 1}} {{index .Map \"y\"}}",
+        "3 3 b 2",
+    ),
+    ("[{{index .Map \"z\"}}]", "[]"),
+    (
+        "{{eq .N 3}} {{ne .Name \"x\"}} {{lt 1 2}} {{ge 1 2}} {{not .No}}",
+        "true true true false true",
+    ),
+    (
+        "{{and .Yes .N}} {{or .No .Name}} {{or .No .Empty}}",
+        "3 web []",
+    ),
+    ("{{eq .Name \"db\" \"web\"}}", "true"),
+    (
+        "{{json .Map}} {{json .List}} {{json .Name}}",
+        r#"{"x":"1","y":"2"} ["a","b","c"] "web""#,
+    ),
+    ("{{json \"<&>\"}}", "\"<&>\""),
+    (
+        "{{join .List \", \"}} {{split \"a:b\" \":\"}}",
+        "a, b, c [a b]",
+    ),
+    (
+        "{{upper .Name}} {{lower \"ABC\"}} {{title \"two words\"}}",
+        "WEB abc Two Words",
+    ),
+    ("{{pad .Name 1 2}}| {{truncate .Name 2}}", " web  | we"),
+    (
+        "{{printf \"%-5s|%5d|%q|%v|%05d|%.2f\" .Name .N .Name .List 42 .F}}",
+        "web  |    3|\"web\"|[a b c]|00042|1.50",
+    ),
+    ("{{print 1 2 \"a\" 3}} {{println .Name}}", "1 2a3 web\n"),
+    ("{{(index .Rows 1).Id}}", "2"),
+    ("{{\"a\\tb\"}}{{`raw\\n`}}", "a\tbraw\\n"),
+    ("{{slice .Name 1}} {{slice .List 0 2}}", "eb [a b]"),
+    (
+        "{{define \"T\"}}<{{.}}>{{end}}{{template \"T\" .Name}}",
+        "<web>",
+    ),
+    ("{{0x10}} {{1e3}} {{'a'}} {{-3}}", "16 1000 97 -3"),
+    (
+        "{{html \"<a>\"}} {{urlquery \"a b&c\"}}",
+        "&lt;a&gt; a+b%26c",
+    ),
+    ("{{range 3}}{{.}}{{end}}", "012"),
 ];
 
 #[test]
