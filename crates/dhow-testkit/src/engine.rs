@@ -34,6 +34,8 @@ pub struct Engine {
     subnet: u32,
     daemon: Option<Child>,
     leaks: Leaks,
+    /// Whether it has ever served.
+    started: bool,
     anchor: Option<Child>,
     /// The process of an engine that is not ours, in a run against a reference engine.
     foreign: Option<u32>,
@@ -98,6 +100,7 @@ impl Engine {
             home,
             leaks: Leaks::watch(root.path()),
             subnet: slot(),
+            started: false,
             root: Some(root),
             options,
             daemon: None,
@@ -131,6 +134,7 @@ impl Engine {
             home,
             leaks: Leaks::watch(root.path()),
             subnet: 0,
+            started: false,
             root: Some(root),
             options: EngineOptions::default(),
             daemon: None,
@@ -166,7 +170,10 @@ impl Engine {
         let mut message = [0; 4096];
         loop {
             match ready.recv(&mut message) {
-                Ok(length) if message[..length].windows(7).any(|text| text == b"READY=1") => return,
+                Ok(length) if message[..length].windows(7).any(|text| text == b"READY=1") => {
+                    self.started = true;
+                    return;
+                }
                 Ok(_) => {}
                 Err(error) => panic!("the engine did not come up: {error}\n{}", self.log()),
             }
@@ -354,14 +361,13 @@ impl Drop for Engine {
             self.remove_containers();
             self.stop();
         }
-        self.leaks.end_processes();
-        if self.options.host_network && !std::thread::panicking() {
+        let log = self.log();
+        self.leaks.end_processes(instance(&log));
+        if self.started {
             let mut command = self.daemon_command();
-            let _ = command
-                .arg("--remove-host-state")
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .status();
+            let removal = command.arg("--remove-host-state").stdout(Stdio::null());
+            // What it could not remove is found below.
+            let _ = removal.stderr(Stdio::null()).status();
         }
         if let Some(mut anchor) = self.anchor.take() {
             let _ = anchor.kill();
@@ -369,7 +375,7 @@ impl Drop for Engine {
         }
         let log = self.log();
         let root = self.root().to_owned();
-        let left = self.leaks.left_behind();
+        let left = self.leaks.left_behind(instance(&log));
         drop(self.root.take());
         if std::thread::panicking() {
             eprintln!("--- the engine's log ---\n{log}");
@@ -404,6 +410,11 @@ fn anchor() -> Child {
     let mut stdout = child.stdout.take().expect("stdout is piped");
     std::io::Read::read_exact(&mut stdout, &mut up).expect("root may make a network namespace");
     child
+}
+
+/// The name of the instance, as the daemon's log tells it: what it has in the kernel is named after it.
+fn instance(log: &str) -> Option<&str> {
+    log.split("instance=\"").nth(1)?.split('"').next()
 }
 
 /// A number that no other engine of any test process on this machine has now.

@@ -20,9 +20,15 @@ impl Leaks {
         }
     }
 
-    /// Kills the processes that are left, by pid, and waits until they are gone.
-    pub fn end_processes(&self) {
-        for (pid, _) in self.processes() {
+    /// Kills the processes that are left of the engine's `instance`, by pid, and waits until they are gone: the
+    /// supervisors first, then what is in the control groups that the engine made.
+    pub fn end_processes(&self, instance: Option<&str>) {
+        let supervisors = self.processes().into_iter().map(|(pid, _)| pid);
+        let groups = cgroups()
+            .into_iter()
+            .filter(|cgroup| instance.is_some_and(|name| cgroup.ends_with(name)));
+        let contained: Vec<i32> = groups.flat_map(|cgroup| members(&cgroup)).collect();
+        for pid in supervisors.chain(contained) {
             let Some(pid) = rustix::process::Pid::from_raw(pid) else {
                 continue;
             };
@@ -77,9 +83,9 @@ impl Leaks {
             .collect()
     }
 
-    /// All that is left, each as a short text; empty is as it should be.
+    /// All that is left of the engine's `instance`, each as a short text; empty is as it should be.
     #[must_use]
-    pub fn left_behind(&self) -> Vec<String> {
+    pub fn left_behind(&self, instance: Option<&str>) -> Vec<String> {
         let mut left: Vec<String> = self
             .processes()
             .into_iter()
@@ -90,29 +96,34 @@ impl Leaks {
                 .into_iter()
                 .map(|mount| format!("mount {mount}")),
         );
-        let name = self
-            .root
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default();
         let new = cgroups()
             .into_iter()
             .filter(|cgroup| !self.cgroups.contains(cgroup));
-        let ours = new.filter(|cgroup| cgroup.display().to_string().contains(&name));
+        let named = |cgroup: &PathBuf| instance.is_some_and(|name| cgroup.ends_with(name));
+        let ours = new.filter(named);
         left.extend(ours.map(|cgroup| format!("cgroup {}", cgroup.display())));
         left
     }
 }
 
+/// The processes in a cgroup and those below it.
+fn members(cgroup: &Path) -> Vec<i32> {
+    let own = fs::read_to_string(cgroup.join("cgroup.procs")).unwrap_or_default();
+    let own = own.lines().filter_map(|line| line.parse().ok());
+    own.chain(folders(cgroup).iter().flat_map(|inner| members(inner)))
+        .collect()
+}
+
+fn folders(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .filter(|e| e.file_type().is_ok_and(|t| t.is_dir()))
+        .map(|e| e.path())
+        .collect()
+}
+
 /// The cgroups two levels deep, of every hierarchy.
 fn cgroups() -> Vec<PathBuf> {
-    let folders = |folder: &Path| -> Vec<PathBuf> {
-        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-        entries
-            .filter(|e| e.file_type().is_ok_and(|t| t.is_dir()))
-            .map(|e| e.path())
-            .collect()
-    };
     folders(Path::new("/sys/fs/cgroup"))
         .iter()
         .flat_map(|hierarchy| folders(hierarchy))
