@@ -234,3 +234,83 @@ fn platform_json(text: &str) -> Result<String> {
     }
     Ok(value.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::command::Action;
+    use crate::flags::Kind;
+
+    fn visit(command: &Command, path: &str, seen: &mut Vec<String>) {
+        seen.push(path.to_owned());
+        let flags: Vec<_> = command
+            .flags
+            .iter()
+            .flat_map(|table| table.iter())
+            .collect();
+        let mut names = HashSet::new();
+        let mut shorts = HashSet::new();
+        for flag in &flags {
+            assert!(names.insert(flag.name), "{path}: --{} twice", flag.name);
+            assert!(
+                flag.short.is_none_or(|s| shorts.insert(s)),
+                "{path}: -{:?} twice",
+                flag.short
+            );
+            let bare = flag.kind == Kind::Switch;
+            assert_eq!(
+                bare,
+                flag.value.is_empty(),
+                "{path}: --{}'s kind of value",
+                flag.name
+            );
+            let alias = flag.alias_of;
+            assert!(
+                alias.is_empty() || flags.iter().any(|f| f.name == alias),
+                "{path}: {alias}"
+            );
+        }
+        let help = crate::help::command(command, path, 80);
+        assert!(help.starts_with(&format!("Usage:  {path}")), "{help}");
+        if let Action::Group(commands) = command.action {
+            let mut names = HashSet::new();
+            for inner in commands {
+                let all = inner.aliases.iter().chain([&inner.name]);
+                all.for_each(|name| assert!(names.insert(*name), "{path} {name} twice"));
+                visit(inner, &format!("{path} {}", inner.name), seen);
+            }
+        }
+    }
+
+    #[test]
+    fn the_tables_are_sound() {
+        let mut seen = Vec::new();
+        visit(&ROOT, "dhow", &mut seen);
+        assert!(seen.len() > 90, "{} commands", seen.len());
+        assert!(MISSING.iter().all(|name| ROOT.find(name).is_none()));
+    }
+
+    #[test]
+    fn help_is_wrapped_as_dockers() {
+        let help = crate::help::command(&stop::COMMAND, "docker stop", 80);
+        assert_eq!(
+            help,
+            "Usage:  docker stop [OPTIONS] CONTAINER [CONTAINER...]\n\n\
+             Stop one or more running containers\n\n\
+             Aliases:\n  docker container stop, docker stop\n\n\
+             Options:\n\
+             \x20 -s, --signal string   Signal to send to the container\n\
+             \x20 -t, --timeout int     Seconds to wait before killing the container\n"
+        );
+    }
+
+    #[test]
+    fn slips_are_recognised() {
+        for (typed, meant) in [("pss", "ps"), ("iamges", "images"), ("volum", "volume")] {
+            assert!(ROOT.suggestions(typed).contains(&meant), "{typed}");
+        }
+        assert!(ROOT.suggestions("foo").is_empty());
+    }
+}

@@ -153,7 +153,11 @@ pub(crate) struct Config {
 impl Config {
     /// Reads the file; a missing one is empty, a broken one gives a warning like Docker's.
     pub(crate) fn load(globals: &Parsed) -> Result<Self> {
-        let folder = folder(globals);
+        Self::load_from(folder(globals))
+    }
+
+    /// Reads the file in `folder`.
+    pub(crate) fn load_from(folder: PathBuf) -> Result<Self> {
         let path = folder.join("config.json");
         let values = match std::fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {

@@ -17,7 +17,7 @@ pub(crate) type Asked = Rc<RefCell<Vec<(usize, String)>>>;
 
 /// Runs `test` beside an engine that answers each request with what `answer` makes of its first line. An answer
 /// that switches protocols hands its connection to `raw`.
-fn with_engine<T>(
+pub(crate) fn with_engine<T>(
     answer: fn(&str) -> String,
     raw: fn(UnixStream) -> RawFuture,
     test: impl AsyncFnOnce(&Client, &Asked) -> T,
@@ -39,7 +39,7 @@ fn with_engine<T>(
     })
 }
 
-type RawFuture = std::pin::Pin<Box<dyn Future<Output = ()>>>;
+pub(crate) type RawFuture = std::pin::Pin<Box<dyn Future<Output = ()>>>;
 
 fn client(host: &str) -> Client {
     let globals = Globals {
@@ -107,18 +107,18 @@ async fn connection(
     }
 }
 
-fn no_raw(_: UnixStream) -> RawFuture {
+pub(crate) fn no_raw(_: UnixStream) -> RawFuture {
     Box::pin(async {})
 }
 
-fn reply(status: &str, body: &str) -> String {
+pub(crate) fn reply(status: &str, body: &str) -> String {
     format!(
         "HTTP/1.1 {status}\r\nApi-Version: 1.41\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     )
 }
 
-fn common(request: &str) -> String {
+pub(crate) fn common(request: &str) -> String {
     match request {
         "HEAD /_ping" => "HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Length: 2\r\n\r\n".into(),
         "GET /v1.41/ok" => reply("200 OK", "{\"A\":1}"),

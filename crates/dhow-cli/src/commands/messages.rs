@@ -81,3 +81,53 @@ fn outcome(message: &Message) -> Result<()> {
 fn columns(out: impl std::os::fd::AsFd) -> Option<u16> {
     is_terminal(&out).then(|| window_size(&out).map_or(80, |(_, columns)| columns))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::client::Request;
+    use crate::client::tests::{common, no_raw, with_engine};
+
+    /// Sends its messages in pieces that do not end where they do.
+    fn pieces(request: &str) -> String {
+        let pieces: &[&str] = match request {
+            "POST /v1.41/good" => &[
+                "{\"status\":\"a\"}\r\n{\"sta",
+                "tus\":\"b\"}{\"aux\":{\"ID\":\"x\"}}",
+            ],
+            "POST /v1.41/bad" => &[
+                "{\"status\":\"a\"}",
+                "{\"errorDetail\":{\"message\":\"no space\"},\"error\":\"no space\"}",
+            ],
+            "POST /v1.41/cut" => &["{\"status\":\"a\"}{\"stat"],
+            other => return common(other),
+        };
+        let chunks: String = pieces
+            .iter()
+            .map(|piece| format!("{:x}\r\n{piece}\r\n", piece.len()))
+            .collect();
+        format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n")
+    }
+
+    #[test]
+    fn messages_are_read_however_they_arrive() {
+        with_engine(pieces, no_raw, async |client, _| {
+            let mut data = Vec::new();
+            for (path, expected) in [
+                ("/good", Ok(())),
+                ("/bad", Err("no space")),
+                ("/cut", Err("unexpected EOF")),
+            ] {
+                let response = client.send(Request::post(path)).await.unwrap();
+                let found = each(response, Show::Nothing, |aux| {
+                    data.push(aux["ID"].clone());
+                    Ok(())
+                });
+                let found = found.await.map_err(|error| error.to_string());
+                assert_eq!(found, expected.map_err(str::to_owned), "{path}");
+            }
+            assert_eq!(data, ["x"]);
+        });
+    }
+}

@@ -102,3 +102,39 @@ impl Waiting {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::client::tests::{common, no_raw, reply, session, with_engine};
+
+    fn answers(request: &str) -> String {
+        let code = |body| reply("200 OK", body);
+        match request {
+            "POST /v1.41/containers/seven/wait?condition=next-exit" => code("{\"StatusCode\":7}"),
+            "POST /v1.41/containers/big/wait" => code("{\"StatusCode\":256}"),
+            "POST /v1.41/containers/lost/wait?condition=removed" => {
+                code("{\"StatusCode\":0,\"Error\":{\"Message\":\"gone\"}}")
+            }
+            "POST /v1.41/containers/cut/wait" => code(""),
+            other => common(other),
+        }
+    }
+
+    #[test]
+    fn exit_codes_are_the_containers_or_125() {
+        with_engine(answers, no_raw, async |client, _| {
+            let session = session("unix:///nonexistent");
+            for (name, condition, code) in [
+                ("seven", Condition::NextExit, 7),
+                ("big", Condition::NotRunning, 0),
+                ("lost", Condition::Removed, 125),
+                ("cut", Condition::NotRunning, 125),
+            ] {
+                let waiting = Waiting::register(client, name, condition).await.unwrap();
+                assert_eq!(waiting.code(&session).await, code, "{name}");
+            }
+        });
+    }
+}

@@ -200,3 +200,56 @@ fn call(program: &str, action: &str, input: &str) -> Result<String> {
         )))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn credentials_are_kept_found_and_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = r#"{"credHelpers":{"x.example":"none-such"},"other":[1],"auths":{"https://old.example/v1/":{"auth":"dTpw"}}}"#;
+        std::fs::write(folder.path().join("config.json"), text).unwrap();
+        let load = || Config::load_from(folder.path().to_path_buf()).unwrap();
+        let mut config = load();
+        let old = find(&config, "old.example").unwrap();
+        assert_eq!((old.username.as_str(), old.password.as_str()), ("u", "p"));
+
+        let mine = AuthConfig {
+            username: "me".into(),
+            password: "se:cret".into(),
+            serveraddress: "reg.example:5000".into(),
+            ..AuthConfig::default()
+        };
+        assert!(store(&mut config, &mine).unwrap());
+        let mut config = load();
+        assert_eq!(find(&config, "reg.example:5000").unwrap(), mine);
+        assert!(
+            config.object("credHelpers").is_some(),
+            "what is not ours stays"
+        );
+
+        assert!(erase(&mut config, "reg.example:5000").unwrap());
+        assert!(!erase(&mut config, "reg.example:5000").unwrap());
+        assert_eq!(
+            find(&load(), "reg.example:5000").unwrap(),
+            AuthConfig::default()
+        );
+        assert_eq!(
+            find(&load(), "x.example").unwrap_err().to_string(),
+            "error getting credentials - err: exec: \"docker-credential-none-such\": executable file not found in $PATH, out: ``"
+        );
+    }
+
+    #[test]
+    fn the_header_holds_only_what_there_is() {
+        assert_eq!(encode(&AuthConfig::default()), "e30=");
+        let reference = Reference::parse("busybox").unwrap();
+        assert_eq!(registry_key(&reference), HUB);
+        assert_eq!(
+            registry_key(&Reference::parse("localhost:5000/x").unwrap()),
+            "localhost:5000"
+        );
+    }
+}
