@@ -53,6 +53,7 @@ pub(crate) enum Error {
 pub(crate) struct Assembled {
     pub(crate) engine: Engine,
     pub(crate) registry: Registry,
+    pub(crate) images: Images,
 }
 
 /// Makes the folders of the state and of the run, for root alone.
@@ -103,12 +104,16 @@ pub(crate) fn assemble(settings: &Settings) -> Result<Assembled, Error> {
     let networks = Networks::open(networks_config(settings, db.clone()))?;
     let engine = engine_config(settings)?.build(Collaborators {
         db,
-        images,
+        images: images.clone(),
         snapshots,
         networks,
         volumes,
     })?;
-    Ok(Assembled { engine, registry })
+    Ok(Assembled {
+        engine,
+        registry,
+        images,
+    })
 }
 
 fn registry_config(settings: &Settings) -> RegistryConfig {

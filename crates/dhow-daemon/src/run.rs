@@ -95,7 +95,11 @@ impl Life {
     async fn live(mut self, settings: &Settings, mut listeners: Listeners) -> Result<(), Error> {
         // Before anything is begun: a signal that comes now must not kill.
         let mut signals = Signals::new().map_err(Error::Runtime)?;
-        let Assembled { engine, registry } = assemble::assemble(settings)?;
+        let Assembled {
+            engine,
+            registry,
+            images,
+        } = assemble::assemble(settings)?;
         engine.restore().await.map_err(Error::Restore)?;
         let stop = CancellationToken::new();
         let handles = Handles::new(&engine, registry, stop.clone());
@@ -110,6 +114,14 @@ impl Life {
             listeners.names.join(" ")
         );
         self.notify.ready();
+        // What a daemon that was killed in the middle of a pull or a load has left.
+        tokio::task::spawn_blocking(move || match images.collect_garbage() {
+            Ok(0) => {}
+            Ok(bytes) => tracing::info!("unfinished images removed: {bytes} bytes"),
+            Err(error) => {
+                tracing::warn!("remove unfinished images: {}", dhow_errdefs::chain(&error))
+            }
+        });
         loop {
             match signals.next().await {
                 Asked::Reload => self.reload(&engine),

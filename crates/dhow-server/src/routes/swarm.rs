@@ -19,6 +19,7 @@ pub(super) fn routes() -> Router<Handles> {
         .route("/swarm/join", missing("swarm mode"))
         .route("/swarm/leave", post(leave))
         .route("/plugins", get(plugins))
+        .route("/plugins/{name}/json", get(plugin))
         .route("/plugins/{*path}", missing("plugin management"));
     for path in [
         "/swarm",
@@ -41,6 +42,12 @@ async fn inactive() -> ApiError {
 
 async fn leave() -> ApiError {
     ApiError::new(ErrorKind::Unavailable, "This node is not part of a swarm")
+}
+
+/// There is no plugin of any name; clients ask when they look for a thing of any kind.
+async fn plugin(axum::extract::Path(name): axum::extract::Path<String>) -> ApiError {
+    let text = format!("plugin \"{name}\" not found");
+    ApiError::new(ErrorKind::NotFound, text)
 }
 
 async fn plugins() -> Response {
