@@ -90,6 +90,16 @@ impl Bed {
         self
     }
 
+    /// Takes the payload from `program` instead of the running test.
+    pub(crate) fn payload(mut self, program: &Path) -> Self {
+        let mounts = self.spec["mounts"].as_array_mut().unwrap();
+        let mount = mounts
+            .iter_mut()
+            .find(|mount| mount["destination"] == "/payload");
+        mount.unwrap()["source"] = json!(program);
+        self
+    }
+
     /// Puts a file into the root.
     pub(crate) fn file(self, path: &str, text: &str) -> Self {
         let path = self.root().join(path.trim_start_matches('/'));

@@ -303,6 +303,10 @@ fn a_user_namespace_maps_users() {
         // Everything on the way has to be open to the mapped users.
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(bed.folder.path(), mode).unwrap();
+        // The program too, wherever it was built.
+        let program = bed.folder.path().join("payload");
+        std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+        let bed = bed.payload(&program);
         std::os::unix::fs::chown(bed.root(), Some(100_000), Some(100_000)).unwrap();
         bed
     };
