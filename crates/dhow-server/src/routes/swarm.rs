@@ -19,8 +19,7 @@ pub(super) fn routes() -> Router<Handles> {
         .route("/swarm/join", missing("swarm mode"))
         .route("/swarm/leave", post(leave))
         .route("/plugins", get(plugins))
-        .route("/plugins/{name}/json", get(plugin))
-        .route("/plugins/{*path}", missing("plugin management"));
+        .route("/plugins/{*path}", any(plugin));
     for path in [
         "/swarm",
         "/nodes",
@@ -45,9 +44,11 @@ async fn leave() -> ApiError {
 }
 
 /// There is no plugin of any name; clients ask when they look for a thing of any kind.
-async fn plugin(axum::extract::Path(name): axum::extract::Path<String>) -> ApiError {
-    let text = format!("plugin \"{name}\" not found");
-    ApiError::new(ErrorKind::NotFound, text)
+async fn plugin(axum::extract::Path(path): axum::extract::Path<String>) -> ApiError {
+    match path.strip_suffix("/json") {
+        Some(name) => ApiError::new(ErrorKind::NotFound, format!("plugin \"{name}\" not found")),
+        None => ApiError::not_implemented("plugin management"),
+    }
 }
 
 async fn plugins() -> Response {
