@@ -15,6 +15,7 @@ impl Containers {
         let runtimes = self.services.runtime_names();
         let facts = Facts {
             cpus: host::machine::cpus(),
+            apparmor: host::machine::has_apparmor(),
             runtimes: &runtimes,
         };
         let _guard = container.lifecycle.lock().await;

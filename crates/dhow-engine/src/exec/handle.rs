@@ -198,6 +198,7 @@ fn request(record: &ContainerRecord, details: &ExecDetails, options: StartExec) 
     let security = oci::security::parse(&record.host.security_opt).unwrap_or_default();
     let mut process = Process::default();
     process
+        .set_apparmor_profile(security.apparmor.filter(|_| !wish.privileged))
         .set_terminal(Some(wish.tty))
         .set_console_size(size.and_then(oci::process::console))
         .set_args(Some(wish.cmd.clone()))

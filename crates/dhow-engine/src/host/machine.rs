@@ -30,6 +30,11 @@ pub(crate) fn has_cgroup_v2() -> bool {
     Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
 }
 
+/// Whether the kernel has AppArmor and it is on.
+pub(crate) fn has_apparmor() -> bool {
+    read("/sys/module/apparmor/parameters/enabled") == "Y"
+}
+
 /// Everything `GET /info` tells of the machine.
 pub(crate) fn describe() -> Machine {
     let uname = rustix::system::uname();

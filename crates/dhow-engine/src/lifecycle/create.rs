@@ -27,6 +27,7 @@ pub(crate) fn create(services: &Services, request: CreateContainer) -> Result<Cr
     let runtimes = services.runtime_names();
     let facts = Facts {
         cpus: host::machine::cpus(),
+        apparmor: host::machine::has_apparmor(),
         runtimes: &runtimes,
     };
     let name = request.name.as_deref().filter(|name| !name.is_empty());

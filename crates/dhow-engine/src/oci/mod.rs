@@ -147,6 +147,7 @@ pub(crate) fn generate(record: &ContainerRecord, inputs: &Inputs) -> Result<Spec
         .set_ambient(None);
     process
         .set_capabilities(Some(sets))
+        .set_apparmor_profile(options.apparmor.clone())
         .set_no_new_privileges(Some(
             options
                 .no_new_privileges

@@ -11,13 +11,14 @@ pub(crate) struct SecurityOptions {
     /// `unconfined`, `builtin` or a profile's JSON.
     pub(crate) seccomp: Option<String>,
     pub(crate) no_new_privileges: Option<bool>,
+    /// The AppArmor profile to be in; none when unconfined.
+    pub(crate) apparmor: Option<String>,
 }
 
-/// Reads security options. AppArmor profiles and SELinux labels are accepted and have no effect, as on any kernel
-/// without these modules.
+/// Reads security options. Containers have no SELinux labels, so that of these only `label=disable` can be had.
 ///
 /// # Errors
-/// An option is malformed or unknown; the texts are Docker's.
+/// An option is malformed or unknown, in Docker's words; or it asks for a label.
 pub(crate) fn parse(options: &[String]) -> Result<SecurityOptions, Invalid> {
     let mut parsed = SecurityOptions::default();
     for option in options {
@@ -34,7 +35,16 @@ pub(crate) fn parse(options: &[String]) -> Result<SecurityOptions, Invalid> {
             .or_else(|| option.split_once(':'))
             .ok_or_else(|| Invalid(format!("invalid --security-opt 1: \"{option}\"")))?;
         match key {
-            "label" | "apparmor" => {}
+            "label" if value == "disable" => {}
+            "label" => {
+                return Err(Invalid(format!(
+                    "SELinux labels are not supported yet: \"{option}\" (only label=disable is)"
+                )));
+            }
+            "apparmor" => {
+                let profile = Some(value).filter(|name| !matches!(*name, "" | "unconfined"));
+                parsed.apparmor = profile.map(str::to_owned);
+            }
             "seccomp" => parsed.seccomp = Some(value.to_owned()),
             "no-new-privileges" => {
                 let flag = value
@@ -46,6 +56,19 @@ pub(crate) fn parse(options: &[String]) -> Result<SecurityOptions, Invalid> {
         }
     }
     Ok(parsed)
+}
+
+/// Checks security options against what the kernel has.
+///
+/// # Errors
+/// As [`parse`]; an AppArmor profile is asked for where there is no AppArmor: the container would run without it.
+pub(crate) fn check(options: &[String], has_apparmor: bool) -> Result<(), Invalid> {
+    match parse(options)?.apparmor {
+        Some(profile) if !has_apparmor => Err(Invalid(format!(
+            "AppArmor profile \"{profile}\" cannot be applied: the kernel has no AppArmor"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// The seccomp policy that applies; none when unconfined, or privileged without a profile of its own.
@@ -101,6 +124,15 @@ mod tests {
         );
         assert_eq!(read("label=disable").unwrap(), SecurityOptions::default());
         assert_eq!(
+            read("apparmor=unconfined").unwrap(),
+            SecurityOptions::default()
+        );
+        assert_eq!(
+            read("apparmor:strict").unwrap().apparmor.as_deref(),
+            Some("strict")
+        );
+        assert!(read("label=type:x_t").is_err());
+        assert_eq!(
             read("x").unwrap_err().to_string(),
             "invalid --security-opt 1: \"x\""
         );
@@ -108,5 +140,16 @@ mod tests {
             read("x=y").unwrap_err().to_string(),
             "invalid --security-opt 2: \"x=y\""
         );
+    }
+
+    #[test]
+    fn a_profile_that_cannot_be_applied_is_refused() {
+        let options = ["apparmor=strict".to_owned()];
+        assert_eq!(check(&options, true), Ok(()));
+        assert_eq!(
+            check(&options, false).unwrap_err().to_string(),
+            "AppArmor profile \"strict\" cannot be applied: the kernel has no AppArmor"
+        );
+        assert_eq!(check(&["apparmor=unconfined".to_owned()], false), Ok(()));
     }
 }

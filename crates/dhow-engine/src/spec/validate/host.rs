@@ -95,7 +95,7 @@ fn simple(host: &HostConfig, facts: &Facts<'_>) -> Result<(), Invalid> {
         }
     }
     crate::oci::capabilities::check(&host.cap_add, &host.cap_drop)?;
-    crate::oci::security::parse(&host.security_opt)?;
+    crate::oci::security::check(&host.security_opt, facts.apparmor)?;
     crate::oci::sysctl::check(host)
 }
 

@@ -15,6 +15,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) cpus: usize,
     /// The runtimes' names.
     pub(crate) runtimes: &'a [String],
+    /// The kernel has AppArmor.
+    pub(crate) apparmor: bool,
 }
 
 /// Checks everything that can be checked without the image, and gives warnings.

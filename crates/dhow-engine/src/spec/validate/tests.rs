@@ -12,6 +12,7 @@ fn refused(change: impl FnOnce(&mut CreateContainer)) -> String {
         &Facts {
             cpus: 2,
             runtimes: &runtimes,
+            apparmor: false,
         },
     )
     .map_or_else(|error| error.to_string(), |_| String::new())
