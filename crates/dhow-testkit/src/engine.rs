@@ -60,7 +60,8 @@ pub fn program() -> &'static Path {
             .to_owned();
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo
-            .args(["build", "--quiet", "--package", "dhow", "--bin", "dhow"])
+            // With the whole workspace's features, which are those that the tests are built with.
+            .args(["build", "--quiet", "--workspace", "--bin", "dhow"])
             .current_dir(cli::tree());
         if folder.ends_with("release") {
             cargo.arg("--release");
