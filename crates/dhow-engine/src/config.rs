@@ -11,8 +11,8 @@ use dhow_snapshot::Snapshots;
 use dhow_volume::Volumes;
 
 use crate::engine::Engine;
-use crate::spec::{CgroupnsMode, IpcMode, LogConfig, Ulimit};
 use crate::{Error, Result};
+use dhow_container::spec::{CgroupnsMode, IpcMode, LogConfig, Ulimit};
 
 /// The settings of an engine.
 #[derive(Debug, Clone)]

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use dhow_errdefs::{Classify, ErrorKind};
 
-use crate::spec::Invalid;
+use dhow_container::mount::MountError;
+use dhow_container::spec::Invalid;
 
 /// A failed step of the engine.
 #[derive(Debug, thiserror::Error)]
@@ -126,6 +127,15 @@ pub enum Error {
     "failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process"
 )]
 pub struct TaskError(#[source] pub(crate) crate::supervisor::Error);
+
+impl From<MountError> for Error {
+    fn from(error: MountError) -> Self {
+        match error {
+            MountError::Invalid(error) => Self::Invalid(error),
+            MountError::Mode(text) => Self::Refused(text),
+        }
+    }
+}
 
 impl Classify for Error {
     fn kind(&self) -> ErrorKind {

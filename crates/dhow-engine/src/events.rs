@@ -12,7 +12,7 @@ use tokio::time::Sleep;
 use tokio_util::sync::ReusableBoxFuture;
 
 use crate::filters::Filters;
-use crate::spec::Invalid;
+use dhow_container::spec::Invalid;
 
 /// How many events are kept for replay, as in Docker.
 const KEPT: usize = 256;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::spec::Invalid;
+use dhow_container::spec::Invalid;
 
 /// Filters as a request gives them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

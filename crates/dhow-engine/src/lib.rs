@@ -12,7 +12,6 @@ pub mod exec;
 pub mod filters;
 pub mod images;
 pub mod networks;
-pub mod spec;
 pub mod streams;
 pub mod supervisor;
 pub mod system;
@@ -24,14 +23,14 @@ mod engine;
 mod error;
 mod host;
 mod lifecycle;
-mod mount;
 mod names;
-mod oci;
 mod services;
 mod store;
 #[cfg(test)]
 mod testing;
 mod text;
+
+pub use dhow_container::spec;
 
 pub use config::{About, Collaborators, Defaults, EngineConfig};
 pub use containers::Containers;

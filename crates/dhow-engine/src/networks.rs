@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use crate::events::EventKind;
 use crate::filters::Filters;
 use crate::services::{Services, blocking};
-use crate::spec::{EndpointSettings, Invalid};
 use crate::{Error, Result, lifecycle};
+use dhow_container::spec::{EndpointSettings, Invalid};
 
 /// A network, inspected.
 #[derive(Debug, Clone)]

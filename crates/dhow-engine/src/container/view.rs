@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::ContainerRecord;
 use crate::filters::Filters;
-use crate::spec::{Port, Protocol};
+use dhow_container::spec::{Port, Protocol};
 
 /// A container that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]

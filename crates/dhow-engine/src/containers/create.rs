@@ -5,7 +5,7 @@ use crate::Result;
 use crate::container::Created;
 use crate::lifecycle;
 use crate::services::blocking;
-use crate::spec::CreateContainer;
+use dhow_container::spec::CreateContainer;
 
 impl Containers {
     /// Makes a container.

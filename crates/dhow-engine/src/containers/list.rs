@@ -10,9 +10,9 @@ use super::Containers;
 use crate::container::{ContainerRecord, HealthStatus, ListOptions, Status, Summary, SummaryPort};
 use crate::filters::Filters;
 use crate::services::Services;
-use crate::spec::{Invalid, Port, PortRange};
 use crate::text;
 use crate::{Error, Result};
+use dhow_container::spec::{Invalid, Port, PortRange};
 
 const FILTERS: &[&str] = &[
     "ancestor",

@@ -6,10 +6,10 @@ use dhow_logging::{LogSource, ReadOptions};
 
 use super::Containers;
 use crate::container::{ContainerRecord, LogsOptions};
-use crate::spec::Invalid;
 use crate::store::Container;
 use crate::streams::LogStream;
 use crate::{Error, Result};
+use dhow_container::spec::Invalid;
 
 impl Containers {
     /// A container's log.

@@ -1,8 +1,8 @@
 //! `rename`.
 
 use super::Containers;
-use crate::spec::{Invalid, validate};
 use crate::{Error, Result};
+use dhow_container::spec::{Invalid, validate};
 
 impl Containers {
     /// Gives a container another name.

@@ -9,9 +9,9 @@ use super::Containers;
 use crate::container::{Status, StopOptions};
 use crate::lifecycle::exit;
 use crate::services::Services;
-use crate::spec::Signal;
 use crate::store::{Container, Exits};
 use crate::{Error, Result};
+use dhow_container::spec::Signal;
 
 /// Docker's seconds between the first signal and SIGKILL.
 const TIMEOUT: i64 = 10;
@@ -134,7 +134,7 @@ async fn ended(exits: &mut watch::Receiver<Exits>, seen: u64) {
 }
 
 /// The signal a container wants to be stopped with.
-fn own_signal(config: &crate::spec::ContainerConfig) -> Signal {
+fn own_signal(config: &dhow_container::spec::ContainerConfig) -> Signal {
     config
         .stop_signal
         .as_deref()

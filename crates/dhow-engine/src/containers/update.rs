@@ -1,9 +1,10 @@
 //! `update`.
 
 use super::Containers;
-use crate::spec::validate::{self, Facts};
-use crate::spec::{Invalid, Resources, Update};
-use crate::{Error, Result, host, oci};
+use crate::{Error, Result, host};
+use dhow_container::oci;
+use dhow_container::spec::validate::{self, Facts};
+use dhow_container::spec::{Invalid, Resources, RestartName, Update};
 
 impl Containers {
     /// Changes limits and restart policy; gives warnings.
@@ -22,7 +23,7 @@ impl Containers {
         let record = container.record();
         if let Some(policy) = &update.restart_policy {
             let auto_remove = record.host.auto_remove;
-            if auto_remove && policy.name != crate::spec::RestartName::No {
+            if auto_remove && policy.name != RestartName::No {
                 return Err(Invalid::new("Restart policy cannot be updated because AutoRemove is enabled for the container").into());
             }
             validate::restart(policy, auto_remove)?;
@@ -46,7 +47,9 @@ impl Containers {
         }
         let warnings = validate::resources(&checked, &facts)?;
         if let Some(task) = container.task() {
-            task.update(oci::resources::changeable(&checked)).await?;
+            let devices = host::devices::limited(&checked)?;
+            task.update(oci::resources::changeable(&checked, &devices))
+                .await?;
         }
         let record = container.save(&self.services.db, |record| {
             record.host.resources = checked;

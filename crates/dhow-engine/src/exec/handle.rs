@@ -11,7 +11,8 @@ use crate::lifecycle::create::new_id;
 use crate::services::Services;
 use crate::store::Container;
 use crate::streams::{self, Attachment};
-use crate::{Error, Result, host, oci};
+use crate::{Error, Result, host};
+use dhow_container::oci;
 
 /// Further processes in running containers.
 #[derive(Debug, Clone)]
@@ -29,7 +30,7 @@ impl Execs {
         let record = found.record();
         running(&record, container)?;
         if request.cmd.is_empty() {
-            return Err(crate::spec::Invalid::new("No exec command specified").into());
+            return Err(dhow_container::spec::Invalid::new("No exec command specified").into());
         }
         streams::keys(request.detach_keys.as_deref())?;
         if request.user.is_empty() {

@@ -5,17 +5,26 @@ use std::path::Path;
 
 use rustix::fs::{major, minor};
 
-use crate::oci::HostDevice;
-use crate::spec::{DeviceMapping, Invalid};
+use dhow_container::oci::HostDevice;
+use dhow_container::oci::resources::{self, BlockDevices};
+use dhow_container::spec::{DeviceMapping, Invalid, Resources};
 
 /// How deep folders of devices are searched; `/dev` has loops through links only, which are not followed.
 const DEPTH: usize = 8;
 
-/// The numbers of a block or character device; nothing when there is no such device.
-pub(crate) fn numbers(path: &str) -> Option<(i64, i64)> {
-    let metadata = std::fs::metadata(path).ok()?;
-    let device = metadata.rdev();
-    (device != 0).then(|| (i64::from(major(device)), i64::from(minor(device))))
+/// The numbers of the devices whose throughput a container's limits name.
+///
+/// # Errors
+/// There is no such device; the text is Docker's.
+pub(crate) fn limited(wish: &Resources) -> Result<BlockDevices, Invalid> {
+    let numbers = |path: &str| {
+        let metadata = std::fs::metadata(path)
+            .map_err(|_| Invalid(format!("stat {path}: no such file or directory")))?;
+        let device = metadata.rdev();
+        let numbers = (i64::from(major(device)), i64::from(minor(device)));
+        Ok((path.to_owned(), numbers))
+    };
+    resources::block_devices(wish).map(numbers).collect()
 }
 
 /// Looks up the devices a container asks for; a folder stands for every device in it.

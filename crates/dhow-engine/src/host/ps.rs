@@ -5,8 +5,8 @@ use std::process::Stdio;
 use tokio::process::Command;
 
 use crate::container::Top;
-use crate::spec::Invalid;
 use crate::{Error, Result};
+use dhow_container::spec::Invalid;
 
 /// Refuses columns that would be called PID without being it (`-o x=PID`).
 ///

@@ -12,15 +12,16 @@ use jiff::Timestamp;
 
 use super::{Undo, mounts, report};
 use crate::container::{ContainerRecord, Created, ImageRef, MountPoint, State};
-use crate::mount::Wanted;
 use crate::services::Services;
-use crate::spec::validate::{self, Facts};
-use crate::spec::{
+use crate::store::{Container, Undertaking};
+use crate::{Error, Result, host, names};
+use dhow_container::mount::Wanted;
+use dhow_container::oci;
+use dhow_container::spec::validate::{self, Facts};
+use dhow_container::spec::{
     CgroupnsMode, ContainerConfig, CreateContainer, EndpointSettings, HostConfig, IpcMode,
     LogConfig, NetworkMode, UtsMode, merge,
 };
-use crate::store::{Container, Undertaking};
-use crate::{Error, Result, host, names, oci};
 
 /// Makes a container of a request. Blocking.
 pub(crate) fn create(services: &Services, request: CreateContainer) -> Result<Created> {
@@ -34,7 +35,7 @@ pub(crate) fn create(services: &Services, request: CreateContainer) -> Result<Cr
     let name = name.map(validate::name).transpose()?.map(str::to_owned);
     let warnings = validate::create(&request, &facts)?;
     let host = complete(services, request.host)?;
-    let wanted = crate::mount::wanted(&host, inherited(services, &host)?)?;
+    let wanted = dhow_container::mount::wanted(&host, inherited(services, &host)?)?;
     mounts::check(&wanted)?;
     host::devices::look_up(&host.resources.devices)?;
 

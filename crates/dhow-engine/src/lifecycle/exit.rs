@@ -11,9 +11,9 @@ use super::restart::{self, Run};
 use super::{abandoned, files, mounts, network, remove, report, start};
 use crate::container::{ContainerRecord, Exit, Status};
 use crate::services::{Services, blocking};
-use crate::spec::IpcMode;
 use crate::store::Container;
 use crate::{Error, Result};
+use dhow_container::spec::IpcMode;
 
 /// The exit code of a container of which nobody knows how it ended.
 const UNKNOWN: i32 = 255;
@@ -214,7 +214,7 @@ fn note(record: &mut ContainerRecord, exit: &ExitRecord, restarts: bool) {
     record
         .networks
         .values_mut()
-        .for_each(crate::spec::EndpointSettings::clear_facts);
+        .for_each(dhow_container::spec::EndpointSettings::clear_facts);
     if restarts {
         record.restart_count += 1;
     }

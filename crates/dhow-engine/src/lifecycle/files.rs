@@ -11,10 +11,10 @@ use dhow_network::{HostsEntry, ResolvOptions, hosts_file, resolv_conf};
 
 use super::network;
 use crate::container::ContainerRecord;
-use crate::oci::EtcFiles;
 use crate::services::Services;
-use crate::spec::NetworkMode;
 use crate::{Error, Result};
+use dhow_container::oci::EtcFiles;
+use dhow_container::spec::NetworkMode;
 
 const RESOLVED_STUB: &str = "127.0.0.53";
 const RESOLVED_UPLINKS: &str = "/run/systemd/resolve/resolv.conf";

@@ -11,8 +11,8 @@ use crate::Result;
 use crate::container::{Health, HealthStatus, Probe, Status};
 use crate::exec::{CreateExec, StartExec};
 use crate::services::Services;
-use crate::spec::{ContainerConfig, Healthcheck};
 use crate::store::Container;
+use dhow_container::spec::{ContainerConfig, Healthcheck};
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(30);
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);

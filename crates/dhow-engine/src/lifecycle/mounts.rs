@@ -12,11 +12,11 @@ use super::create::new_id;
 use super::{Undo, report};
 use crate::container::{ContainerRecord, MountPoint};
 use crate::events::EventKind;
-use crate::mount::Wanted;
 use crate::services::Services;
-use crate::spec::{Invalid, MountKind, MountSpec};
 use crate::store::Undertaking;
 use crate::{Error, Result};
+use dhow_container::mount::Wanted;
+use dhow_container::spec::{Invalid, MountKind, MountSpec};
 
 /// Checks what must exist on the host.
 pub(super) fn check(wanted: &[Wanted]) -> Result<()> {
@@ -42,7 +42,7 @@ pub(super) fn make<'a>(
     undo: &mut Undo<'a>,
 ) -> Result<Vec<MountPoint>> {
     for path in &record.config.volumes {
-        let destination = crate::mount::clean(path);
+        let destination = dhow_container::mount::clean(path);
         let covered = wanted
             .iter()
             .any(|mount| mount.point.destination == destination);

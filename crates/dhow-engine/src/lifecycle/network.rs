@@ -9,9 +9,9 @@ use super::report;
 use crate::container::{ContainerRecord, PublishedPort};
 use crate::events::EventKind;
 use crate::services::Services;
-use crate::spec::{EndpointSettings, NetworkMode, Port, PortBinding, Protocol};
 use crate::store::Container;
 use crate::{Error, Result};
+use dhow_container::spec::{EndpointSettings, NetworkMode, Port, PortBinding, Protocol};
 
 /// What a container holds of its networks while it is started.
 #[derive(Debug, Default)]

@@ -6,9 +6,9 @@ use super::report;
 use crate::container::{ContainerRecord, Status};
 use crate::events::EventKind;
 use crate::services::{Services, blocking};
-use crate::spec::MountKind;
 use crate::store::{Container, Undertaking};
 use crate::{Error, Result};
+use dhow_container::spec::MountKind;
 
 /// Removes a container that does not run. The caller holds its lifecycle lock.
 pub(crate) async fn remove(

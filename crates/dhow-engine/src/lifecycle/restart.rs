@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::spec::{RestartName, RestartPolicy};
+use dhow_container::spec::{RestartName, RestartPolicy};
 
 /// The first wait; it doubles with each quick end.
 const FIRST: Duration = Duration::from_millis(100);

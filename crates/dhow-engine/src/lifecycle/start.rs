@@ -19,10 +19,11 @@ use super::{create, exit, files, mounts, remove};
 use crate::container::{ContainerRecord, Status};
 use crate::error::TaskError;
 use crate::services::{Services, blocking};
-use crate::spec::{IpcMode, NetworkMode, PidMode};
 use crate::store::{Container, Pending};
 use crate::supervisor::{self, Task};
-use crate::{Error, Result, host, oci};
+use crate::{Error, Result, host};
+use dhow_container::oci;
+use dhow_container::spec::{IpcMode, NetworkMode, PidMode};
 
 /// A container that was started, with what happens to it.
 struct Started {
@@ -259,6 +260,7 @@ fn inputs(
         shm,
         has_mqueue: Path::new("/dev/mqueue").exists(),
         devices,
+        block_devices: host::devices::limited(&host.resources)?,
         cgroup: PathBuf::from("/").join(parent).join(&record.id),
         cgroup_v2: host::machine::has_cgroup_v2(),
         host_name: host::machine::name(),

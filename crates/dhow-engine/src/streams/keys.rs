@@ -1,6 +1,6 @@
 //! Detach keys: a sequence in a client's input that ends its attachment.
 
-use crate::spec::Invalid;
+use dhow_container::spec::Invalid;
 
 /// The sequence when none is given: Ctrl-P Ctrl-Q.
 const DEFAULT: &[u8] = &[16, 17];

@@ -11,8 +11,8 @@ use super::{World, request};
 use crate::container::{ListOptions, RemoveOptions, Status, StopOptions, WaitCondition};
 use crate::events::Event;
 use crate::filters::Filters;
-use crate::spec::{Port, PortBinding, PortRange, Protocol, RestartName, RestartPolicy};
 use crate::streams::AttachOptions;
+use dhow_container::spec::{Port, PortBinding, PortRange, Protocol, RestartName, RestartPolicy};
 
 async fn actions(world: &World) -> Vec<String> {
     let (since, now) = (Some(Timestamp::UNIX_EPOCH), Some(Timestamp::now()));
@@ -210,7 +210,7 @@ async fn a_taken_port_and_a_missing_network_are_told_at_the_start() {
             end: 8080,
         }),
     };
-    let publish = |request: &mut crate::spec::CreateContainer| {
+    let publish = |request: &mut dhow_container::spec::CreateContainer| {
         request.config.exposed_ports.insert(port);
         request
             .host

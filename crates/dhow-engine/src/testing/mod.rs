@@ -20,7 +20,7 @@ use dhow_volume::Volumes;
 
 use crate::config::{About, Defaults, EngineConfig};
 use crate::engine::{Engine, Stores};
-use crate::spec::{ContainerConfig, CreateContainer};
+use dhow_container::spec::{ContainerConfig, CreateContainer};
 
 pub(crate) use network::SimNetworks;
 pub(crate) use supervisor::{Sim, SimSupervisor};

@@ -4,7 +4,7 @@ use dhow_shim::ShimStatus;
 
 use super::World;
 use crate::container::{ListOptions, Status, WaitCondition};
-use crate::spec::{RestartName, RestartPolicy};
+use dhow_container::spec::{RestartName, RestartPolicy};
 
 #[tokio::test]
 async fn running_containers_are_taken_back() {

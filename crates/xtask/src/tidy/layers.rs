@@ -26,6 +26,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("dhow-image", 4),
     ("dhow-shim", 4),
     ("dhow-cli", 4),
+    ("dhow-container", 4),
     ("dhow-engine", 5),
     ("dhow-server", 6),
     ("dhow-daemon", 7),

@@ -3,10 +3,10 @@
 use dhow_oci::runtime::{LinuxNamespaceType, Mount};
 
 use super::*;
-use crate::container::{ImageRef, MountPoint, State};
 use crate::spec::{
     ContainerConfig, HostConfig, IpcMode, MountKind, NetworkMode, PidMode, Resources, Ulimit,
 };
+use crate::{ImageRef, MountPoint, State};
 
 fn record() -> ContainerRecord {
     ContainerRecord {

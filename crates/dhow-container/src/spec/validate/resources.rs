@@ -7,7 +7,7 @@ use crate::spec::{Invalid, Resources};
 const LEAST_MEMORY: i64 = 6 * 1024 * 1024;
 
 /// Checks limits and gives warnings; the texts are Docker's.
-pub(crate) fn resources(limits: &Resources, facts: &Facts<'_>) -> Result<Vec<String>, Invalid> {
+pub fn resources(limits: &Resources, facts: &Facts<'_>) -> Result<Vec<String>, Invalid> {
     memory(limits)?;
     cpu(limits, facts)?;
     cpuset(limits, facts)?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use dhow_oci::runtime::{LinuxNamespace, LinuxNamespaceType};
 
 use super::Inputs;
-use crate::container::ContainerRecord;
+use crate::ContainerRecord;
 use crate::spec::{CgroupnsMode, IpcMode, NetworkMode, PidMode, UtsMode};
 
 /// What is not in the list is the host's.

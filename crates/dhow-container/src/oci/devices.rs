@@ -7,19 +7,23 @@ use crate::spec::Invalid;
 
 /// A device of the host, looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct HostDevice {
+pub struct HostDevice {
     /// The path within the container.
-    pub(crate) path: String,
+    pub path: String,
     /// Block instead of character.
-    pub(crate) block: bool,
-    pub(crate) major: u32,
-    pub(crate) minor: u32,
+    pub block: bool,
+    /// The driver's number.
+    pub major: u32,
+    /// The device's number with its driver.
+    pub minor: u32,
     /// The permission bits of the node.
-    pub(crate) mode: u32,
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
+    pub mode: u32,
+    /// The node's owner.
+    pub uid: u32,
+    /// The node's group.
+    pub gid: u32,
     /// What the program may do with it: `rwm`.
-    pub(crate) access: String,
+    pub access: String,
 }
 
 /// The nodes to be made besides the runtime's own.
@@ -116,7 +120,7 @@ fn rule(
 ///
 /// # Errors
 /// The text has another form.
-pub(crate) fn parse_rule(text: &str) -> Result<LinuxDeviceCgroup, Invalid> {
+pub fn parse_rule(text: &str) -> Result<LinuxDeviceCgroup, Invalid> {
     let fail = || Invalid(format!("invalid device cgroup rule format: '{text}'"));
     let parts: Vec<&str> = text.split(' ').collect();
     let &[typ, numbers, access] = parts.as_slice() else {

@@ -57,7 +57,7 @@ pub struct EndpointSettings {
 
 impl EndpointSettings {
     /// Forgets the facts, keeps the wish, the network and the names.
-    pub(crate) fn clear_facts(&mut self) {
+    pub fn clear_facts(&mut self) {
         *self = Self {
             ipam: self.ipam.take(),
             links: std::mem::take(&mut self.links),

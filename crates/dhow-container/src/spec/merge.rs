@@ -8,7 +8,7 @@ use super::{ContainerConfig, Healthcheck, Invalid};
 ///
 /// # Errors
 /// There is no command in the end, or the image has a malformed port.
-pub(crate) fn with_image(
+pub fn with_image(
     mut config: ContainerConfig,
     image: &dhow_oci::ContainerConfig,
 ) -> Result<ContainerConfig, Invalid> {
@@ -46,7 +46,7 @@ pub(crate) fn with_image(
 }
 
 /// The program a configuration runs, and its arguments.
-pub(crate) fn path(config: &ContainerConfig) -> Option<(String, Vec<String>)> {
+pub fn path(config: &ContainerConfig) -> Option<(String, Vec<String>)> {
     let entrypoint = config.entrypoint.iter().flatten();
     let mut words = entrypoint.chain(config.cmd.iter().flatten()).cloned();
     let path = words.next()?;

@@ -5,29 +5,29 @@ mod resources;
 
 use super::{ContainerConfig, CreateContainer, Invalid, Signal};
 
-pub(crate) use host::restart;
-pub(crate) use resources::resources;
+pub use host::restart;
+pub use resources::resources;
 
 /// What the checks need to know of the machine and the engine.
 #[derive(Debug, Clone)]
-pub(crate) struct Facts<'a> {
+pub struct Facts<'a> {
     /// How many processors there are.
-    pub(crate) cpus: usize,
+    pub cpus: usize,
     /// The runtimes' names.
-    pub(crate) runtimes: &'a [String],
+    pub runtimes: &'a [String],
     /// The kernel has AppArmor.
-    pub(crate) apparmor: bool,
+    pub apparmor: bool,
 }
 
 /// Checks everything that can be checked without the image, and gives warnings.
-pub(crate) fn create(request: &CreateContainer, facts: &Facts<'_>) -> Result<Vec<String>, Invalid> {
+pub fn create(request: &CreateContainer, facts: &Facts<'_>) -> Result<Vec<String>, Invalid> {
     config(&request.config)?;
     host::check(request, facts)?;
     resources(&request.host.resources, facts)
 }
 
 /// Checks a container's name, which may have a slash in front.
-pub(crate) fn name(name: &str) -> Result<&str, Invalid> {
+pub fn name(name: &str) -> Result<&str, Invalid> {
     let bare = name.strip_prefix('/').unwrap_or(name);
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
     let first = bare

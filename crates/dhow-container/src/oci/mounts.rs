@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use dhow_oci::runtime::Mount;
 
 use super::{INIT_PATH, Inputs};
-use crate::container::{ContainerRecord, MountPoint};
 use crate::spec::{IpcMode, MountKind, MountSpec};
+use crate::{ContainerRecord, MountPoint};
 
 const DEFAULT_TMPFS: &[&str] = &["noexec", "nosuid", "nodev"];
 const PROPAGATIONS: &[&str] = &[
@@ -156,7 +156,7 @@ fn user_mount(point: &MountPoint, source: PathBuf) -> Mount {
 }
 
 /// The options of a memory file system in the long form.
-pub(crate) fn tmpfs_options(spec: &MountSpec) -> Vec<String> {
+pub fn tmpfs_options(spec: &MountSpec) -> Vec<String> {
     let options = spec.tmpfs.clone().unwrap_or_default();
     let mut text: Vec<String> = Vec::new();
     if options.mode != 0 {

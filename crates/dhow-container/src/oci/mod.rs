@@ -1,74 +1,82 @@
 //! From a container's record to the OCI runtime's `config.json`. Pure: what must be looked up on the machine comes in
 //! as [`Inputs`]. The defaults are Docker's.
 
-pub(crate) mod capabilities;
-pub(crate) mod devices;
-pub(crate) mod mounts;
+pub mod capabilities;
+pub mod devices;
+pub mod mounts;
 mod namespaces;
-pub(crate) mod process;
-pub(crate) mod resources;
-pub(crate) mod security;
-pub(crate) mod sysctl;
+pub mod process;
+pub mod resources;
+pub mod security;
+pub mod sysctl;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 
 use dhow_oci::runtime::{Linux, LinuxCapabilities, Root, Spec};
 
-use crate::container::ContainerRecord;
+use crate::ContainerRecord;
 use crate::spec::{Invalid, UtsMode};
 
-pub(crate) use devices::HostDevice;
+pub use devices::HostDevice;
 
 /// What the generation needs besides the record.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Inputs {
+pub struct Inputs {
     /// The host's paths of the files bound into `/etc`, where the container has them.
-    pub(crate) files: EtcFiles,
+    pub files: EtcFiles,
     /// The container's mounts: source on the host and the record's entry's index, volumes mounted.
-    pub(crate) sources: Vec<PathBuf>,
+    pub sources: Vec<PathBuf>,
     /// The namespaces of other containers to join.
-    pub(crate) joined: Joined,
+    pub joined: Joined,
     /// The host's folder that is `/dev/shm`, where containers share it.
-    pub(crate) shm: Option<PathBuf>,
+    pub shm: Option<PathBuf>,
     /// The host has `/dev/mqueue`.
-    pub(crate) has_mqueue: bool,
+    pub has_mqueue: bool,
     /// The host's devices asked for (all of them when privileged).
-    pub(crate) devices: Vec<HostDevice>,
+    pub devices: Vec<HostDevice>,
+    /// The block devices that limits are set for.
+    pub block_devices: resources::BlockDevices,
     /// The cgroup's path below the hierarchies' roots.
-    pub(crate) cgroup: PathBuf,
+    pub cgroup: PathBuf,
     /// The machine has cgroup v2 only.
-    pub(crate) cgroup_v2: bool,
+    pub cgroup_v2: bool,
     /// The host's own name, for `--uts host`.
-    pub(crate) host_name: String,
+    pub host_name: String,
     /// The program to run as `/sbin/docker-init`, if one is wanted.
-    pub(crate) init: Option<PathBuf>,
+    pub init: Option<PathBuf>,
     /// The engine's default limits of processes.
-    pub(crate) ulimits: Vec<crate::spec::Ulimit>,
+    pub ulimits: Vec<crate::spec::Ulimit>,
     /// The engine's seccomp profile, `unconfined`, or nothing for the built-in one.
-    pub(crate) seccomp_profile: Option<String>,
+    pub seccomp_profile: Option<String>,
     /// The engine's default for `no-new-privileges`.
-    pub(crate) no_new_privileges: bool,
+    pub no_new_privileges: bool,
 }
 
 /// The host's paths of the files bound into a container's `/etc`.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct EtcFiles {
-    pub(crate) hostname: Option<PathBuf>,
-    pub(crate) hosts: Option<PathBuf>,
-    pub(crate) resolv_conf: Option<PathBuf>,
+pub struct EtcFiles {
+    /// `/etc/hostname`.
+    pub hostname: Option<PathBuf>,
+    /// `/etc/hosts`.
+    pub hosts: Option<PathBuf>,
+    /// `/etc/resolv.conf`.
+    pub resolv_conf: Option<PathBuf>,
 }
 
 /// Processes whose namespaces are joined.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Joined {
-    pub(crate) network: Option<u32>,
-    pub(crate) ipc: Option<u32>,
-    pub(crate) pid: Option<u32>,
+pub struct Joined {
+    /// Of the container whose network it has.
+    pub network: Option<u32>,
+    /// Of the container whose semaphores and shared memory it has.
+    pub ipc: Option<u32>,
+    /// Of the container whose processes it sees.
+    pub pid: Option<u32>,
 }
 
 /// Where a container's init is bound to, by Docker's name.
-pub(crate) const INIT_PATH: &str = "/sbin/docker-init";
+pub const INIT_PATH: &str = "/sbin/docker-init";
 
 const MASKED_PATHS: &[&str] = &[
     "/proc/acpi",
@@ -93,12 +101,12 @@ const READONLY_PATHS: &[&str] = &[
 ];
 
 /// The paths hidden from programs by default.
-pub(crate) fn masked_paths() -> Vec<String> {
+pub fn masked_paths() -> Vec<String> {
     MASKED_PATHS.iter().map(|path| (*path).to_owned()).collect()
 }
 
 /// The paths programs may only read by default.
-pub(crate) fn readonly_paths() -> Vec<String> {
+pub fn readonly_paths() -> Vec<String> {
     READONLY_PATHS
         .iter()
         .map(|path| (*path).to_owned())
@@ -109,7 +117,7 @@ pub(crate) fn readonly_paths() -> Vec<String> {
 ///
 /// # Errors
 /// A security option or a sysctl can't be, which the create request should have said already.
-pub(crate) fn generate(record: &ContainerRecord, inputs: &Inputs) -> Result<Spec, Invalid> {
+pub fn generate(record: &ContainerRecord, inputs: &Inputs) -> Result<Spec, Invalid> {
     let host = &record.host;
     let capabilities = capabilities::effective(host)?;
     let options = security::parse(&host.security_opt)?;

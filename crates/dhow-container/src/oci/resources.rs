@@ -5,6 +5,8 @@ use dhow_oci::runtime::{
     LinuxThrottleDeviceBuilder, LinuxWeightDevice, LinuxWeightDeviceBuilder,
 };
 
+use std::collections::BTreeMap;
+
 use super::{Inputs, devices};
 use crate::spec::{Invalid, Resources, ThrottleDevice, WeightDevice};
 
@@ -17,7 +19,7 @@ pub(super) fn limits(
     inputs: &Inputs,
     privileged: bool,
 ) -> Result<LinuxResources, Invalid> {
-    let mut limits = changeable(wish);
+    let mut limits = changeable(wish, &inputs.block_devices);
     limits.set_devices(Some(devices::rules(
         inputs,
         &wish.device_cgroup_rules,
@@ -26,14 +28,32 @@ pub(super) fn limits(
     Ok(limits)
 }
 
+/// Block devices' numbers, major and minor, by the paths that limits name them with.
+pub type BlockDevices = BTreeMap<String, (i64, i64)>;
+
+/// The paths of the block devices that have weights or throttles, to be looked up for [`changeable`].
+pub fn block_devices(wish: &Resources) -> impl Iterator<Item = &str> {
+    let weights = wish.blkio_weight_device.iter();
+    let throttles = wish
+        .blkio_read_bps
+        .iter()
+        .chain(&wish.blkio_write_bps)
+        .chain(&wish.blkio_read_iops)
+        .chain(&wish.blkio_write_iops);
+    weights
+        .map(|device| device.path.as_str())
+        .chain(throttles.map(|device| device.path.as_str()))
+}
+
 /// The limits that can be changed while a container runs.
-pub(crate) fn changeable(wish: &Resources) -> LinuxResources {
+#[must_use]
+pub fn changeable(wish: &Resources, devices: &BlockDevices) -> LinuxResources {
     let mut limits = LinuxResources::default();
     limits
         .set_memory(memory(wish))
         .set_cpu(cpu(wish))
         .set_pids(pids(wish.pids_limit))
-        .set_block_io(block_io(wish));
+        .set_block_io(block_io(wish, devices));
     limits
 }
 
@@ -81,8 +101,10 @@ fn pids(limit: Option<i64>) -> Option<LinuxPids> {
     Some(pids)
 }
 
-fn block_io(wish: &Resources) -> Option<LinuxBlockIo> {
+fn block_io(wish: &Resources, devices: &BlockDevices) -> Option<LinuxBlockIo> {
     let mut io = LinuxBlockIo::default();
+    let weight = |device: &WeightDevice| weight(device, devices);
+    let throttle = |device: &ThrottleDevice| throttle(device, devices);
     io.set_weight((wish.blkio_weight > 0).then_some(wish.blkio_weight))
         .set_weight_device(list(&wish.blkio_weight_device, weight))
         .set_throttle_read_bps_device(list(&wish.blkio_read_bps, throttle))
@@ -97,8 +119,8 @@ fn list<T, U>(wish: &[T], convert: impl Fn(&T) -> Option<U>) -> Option<Vec<U>> {
     (!list.is_empty()).then_some(list)
 }
 
-fn weight(device: &WeightDevice) -> Option<LinuxWeightDevice> {
-    let (major, minor) = crate::host::devices::numbers(&device.path)?;
+fn weight(device: &WeightDevice, devices: &BlockDevices) -> Option<LinuxWeightDevice> {
+    let (major, minor) = *devices.get(&device.path)?;
     LinuxWeightDeviceBuilder::default()
         .major(major)
         .minor(minor)
@@ -107,8 +129,8 @@ fn weight(device: &WeightDevice) -> Option<LinuxWeightDevice> {
         .ok()
 }
 
-fn throttle(device: &ThrottleDevice) -> Option<LinuxThrottleDevice> {
-    let (major, minor) = crate::host::devices::numbers(&device.path)?;
+fn throttle(device: &ThrottleDevice, devices: &BlockDevices) -> Option<LinuxThrottleDevice> {
+    let (major, minor) = *devices.get(&device.path)?;
     LinuxThrottleDeviceBuilder::default()
         .major(major)
         .minor(minor)

@@ -1,7 +1,7 @@
 //! The short form of a mount: `source:destination[:options]`.
 
 use super::{MountError, Wanted, clean, target};
-use crate::container::MountPoint;
+use crate::MountPoint;
 use crate::spec::{Invalid, MountKind, Propagation};
 
 /// Reads one entry of `Binds`; a source that is no path is a volume's name.

@@ -70,7 +70,7 @@ const DEFAULT: &[&str] = &[
 ///
 /// # Errors
 /// Names the first that is not, with Docker's text.
-pub(crate) fn check(add: &[String], drop: &[String]) -> Result<(), Invalid> {
+pub fn check(add: &[String], drop: &[String]) -> Result<(), Invalid> {
     normalise(add).map_err(|name| unknown("CapAdd", &name))?;
     normalise(drop).map_err(|name| unknown("CapDrop", &name))?;
     Ok(())
@@ -84,7 +84,7 @@ fn unknown(field: &str, name: &str) -> Invalid {
 ///
 /// # Errors
 /// As [`check`].
-pub(crate) fn effective(host: &HostConfig) -> Result<Vec<Capability>, Invalid> {
+pub fn effective(host: &HostConfig) -> Result<Vec<Capability>, Invalid> {
     if host.privileged {
         return Ok(resolve(ALL));
     }
@@ -113,7 +113,7 @@ pub(crate) fn effective(host: &HostConfig) -> Result<Vec<Capability>, Invalid> {
 }
 
 /// The capabilities of an exec with all privileges.
-pub(crate) fn all() -> Vec<Capability> {
+pub fn all() -> Vec<Capability> {
     resolve(ALL)
 }
 

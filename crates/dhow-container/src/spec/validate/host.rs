@@ -16,7 +16,11 @@ pub(super) fn check(request: &CreateContainer, facts: &Facts<'_>) -> Result<(), 
     network(request)
 }
 
-pub(crate) fn restart(policy: &RestartPolicy, auto_remove: bool) -> Result<(), Invalid> {
+/// Checks a restart policy.
+///
+/// # Errors
+/// It contradicts itself or `--rm`, in Docker's words.
+pub fn restart(policy: &RestartPolicy, auto_remove: bool) -> Result<(), Invalid> {
     if policy.maximum_retry_count > 0 && policy.name != RestartName::OnFailure {
         return Err(Invalid::new(
             "invalid restart policy: maximum retry count can only be used with 'on-failure'",

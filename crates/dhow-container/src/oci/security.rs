@@ -7,19 +7,20 @@ use crate::spec::{HostConfig, Invalid};
 
 /// What `--security-opt` said.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct SecurityOptions {
+pub struct SecurityOptions {
     /// `unconfined`, `builtin` or a profile's JSON.
-    pub(crate) seccomp: Option<String>,
-    pub(crate) no_new_privileges: Option<bool>,
+    pub seccomp: Option<String>,
+    /// Nothing where the engine's default counts.
+    pub no_new_privileges: Option<bool>,
     /// The AppArmor profile to be in; none when unconfined.
-    pub(crate) apparmor: Option<String>,
+    pub apparmor: Option<String>,
 }
 
 /// Reads security options. Containers have no SELinux labels, so that of these only `label=disable` can be had.
 ///
 /// # Errors
 /// An option is malformed or unknown, in Docker's words; or it asks for a label.
-pub(crate) fn parse(options: &[String]) -> Result<SecurityOptions, Invalid> {
+pub fn parse(options: &[String]) -> Result<SecurityOptions, Invalid> {
     let mut parsed = SecurityOptions::default();
     for option in options {
         if option == "no-new-privileges" {
@@ -62,7 +63,7 @@ pub(crate) fn parse(options: &[String]) -> Result<SecurityOptions, Invalid> {
 ///
 /// # Errors
 /// As [`parse`]; an AppArmor profile is asked for where there is no AppArmor: the container would run without it.
-pub(crate) fn check(options: &[String], has_apparmor: bool) -> Result<(), Invalid> {
+pub fn check(options: &[String], has_apparmor: bool) -> Result<(), Invalid> {
     match parse(options)?.apparmor {
         Some(profile) if !has_apparmor => Err(Invalid(format!(
             "AppArmor profile \"{profile}\" cannot be applied: the kernel has no AppArmor"

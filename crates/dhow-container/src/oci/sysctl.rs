@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::container::ContainerRecord;
+use crate::ContainerRecord;
 use crate::spec::{HostConfig, Invalid, IpcMode, NetworkMode, UtsMode};
 
 const IPC: &[&str] = &[
@@ -20,7 +20,7 @@ const IPC: &[&str] = &[
 ///
 /// # Errors
 /// Names the parameter; the texts are Docker's and runc's.
-pub(crate) fn check(host: &HostConfig) -> Result<(), Invalid> {
+pub fn check(host: &HostConfig) -> Result<(), Invalid> {
     for name in host.sysctls.keys() {
         if name.starts_with("net.") {
             if host.network_mode == NetworkMode::Host {

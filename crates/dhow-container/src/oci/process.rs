@@ -5,7 +5,7 @@ use dhow_oci::runtime::{
 };
 
 use super::{INIT_PATH, Inputs};
-use crate::container::ContainerRecord;
+use crate::ContainerRecord;
 use crate::spec::{Invalid, Ulimit, UtsMode};
 
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -33,7 +33,7 @@ pub(super) fn init(record: &ContainerRecord, inputs: &Inputs) -> Process {
 }
 
 /// The terminal's size, if one was given.
-pub(crate) fn console((rows, columns): (u16, u16)) -> Option<ConsoleBox> {
+pub fn console((rows, columns): (u16, u16)) -> Option<ConsoleBox> {
     if rows == 0 && columns == 0 {
         return None;
     }
@@ -45,7 +45,7 @@ pub(crate) fn console((rows, columns): (u16, u16)) -> Option<ConsoleBox> {
 }
 
 /// Where the program starts.
-pub(crate) fn folder(record: &ContainerRecord) -> String {
+pub fn folder(record: &ContainerRecord) -> String {
     if record.config.working_dir.is_empty() {
         "/".into()
     } else {
@@ -54,7 +54,7 @@ pub(crate) fn folder(record: &ContainerRecord) -> String {
 }
 
 /// The program's environment: Docker's variables, then the container's, each name once.
-pub(crate) fn environment(record: &ContainerRecord, host_name: &str) -> Vec<String> {
+pub fn environment(record: &ContainerRecord, host_name: &str) -> Vec<String> {
     let name = match record.host.uts_mode {
         UtsMode::Host => host_name,
         UtsMode::Private => &record.config.hostname,
@@ -68,7 +68,7 @@ pub(crate) fn environment(record: &ContainerRecord, host_name: &str) -> Vec<Stri
 }
 
 /// Adds variables in place of those of the same name; one without `=` takes its name out.
-pub(crate) fn override_with(list: &mut Vec<String>, variables: &[String]) {
+pub fn override_with(list: &mut Vec<String>, variables: &[String]) {
     for variable in variables {
         let name = variable.split('=').next().unwrap_or(variable);
         let existing = list
@@ -103,7 +103,7 @@ fn limits(record: &ContainerRecord, inputs: &Inputs) -> Option<Vec<PosixRlimit>>
 ///
 /// # Errors
 /// The name is no limit's.
-pub(crate) fn rlimit(limit: &Ulimit) -> Result<PosixRlimit, Invalid> {
+pub fn rlimit(limit: &Ulimit) -> Result<PosixRlimit, Invalid> {
     let kind: PosixRlimitType = format!("RLIMIT_{}", limit.name.to_ascii_uppercase())
         .parse()
         .map_err(|_| Invalid(format!("invalid ulimit type: {}", limit.name)))?;

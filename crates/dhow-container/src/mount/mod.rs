@@ -2,22 +2,24 @@
 
 mod bind;
 
-use crate::container::MountPoint;
+use crate::MountPoint;
 use crate::spec::{HostConfig, Invalid, MountKind, MountSpec, Propagation};
 
 /// A mount that was asked for, with what only its creation needs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Wanted {
+pub struct Wanted {
     /// The mount as it goes into the record; of a volume, without source and driver yet.
-    pub(crate) point: MountPoint,
+    pub point: MountPoint,
     /// The mount in the long form, for the labels and the driver of a volume to be made.
-    pub(crate) spec: Option<MountSpec>,
+    pub spec: Option<MountSpec>,
 }
 
 /// A mount that can't be; `Mode` is what Docker answers with an internal error.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum MountError {
+pub enum MountError {
+    /// It says something that can't be.
     Invalid(Invalid),
+    /// Its mode is malformed.
     Mode(String),
 }
 
@@ -27,20 +29,8 @@ impl From<Invalid> for MountError {
     }
 }
 
-impl From<MountError> for crate::Error {
-    fn from(error: MountError) -> Self {
-        match error {
-            MountError::Invalid(error) => Self::Invalid(error),
-            MountError::Mode(text) => Self::Refused(text),
-        }
-    }
-}
-
 /// The mounts of a request, those taken over from other containers first; memory and the image's volumes excluded.
-pub(crate) fn wanted(
-    host: &HostConfig,
-    inherited: Vec<MountPoint>,
-) -> Result<Vec<Wanted>, MountError> {
+pub fn wanted(host: &HostConfig, inherited: Vec<MountPoint>) -> Result<Vec<Wanted>, MountError> {
     let mut list: Vec<Wanted> = inherited
         .into_iter()
         .map(|point| Wanted { point, spec: None })
@@ -202,7 +192,7 @@ fn subpath(text: &str) -> Result<String, Invalid> {
 }
 
 /// Go's `filepath.Clean` for absolute paths.
-pub(crate) fn clean(path: &str) -> String {
+pub fn clean(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
         match part {

@@ -1,14 +1,14 @@
 //! What a container is asked to be: the engine's own, validated form of a create request.
 //!
 //! The server turns Docker's wire types into these; they are also what is kept on disk within a
-//! [`ContainerRecord`](crate::container::ContainerRecord). Strings that have a grammar (modes, ports, signals) are
+//! [`ContainerRecord`](crate::ContainerRecord). Strings that have a grammar (modes, ports, signals) are
 //! types of their own with `FromStr`, whose errors have Docker's text, and `Display`, which gives back what was
 //! parsed. Nothing here touches the machine.
 
 mod config;
 mod health;
 mod host;
-pub(crate) mod merge;
+pub mod merge;
 mod mode;
 mod mount;
 mod networking;
@@ -16,7 +16,7 @@ mod port;
 mod resources;
 mod restart;
 mod signal;
-pub(crate) mod validate;
+pub mod validate;
 
 pub use config::{ContainerConfig, CreateContainer};
 pub use health::Healthcheck;
@@ -39,7 +39,8 @@ pub use signal::Signal;
 pub struct Invalid(pub String);
 
 impl Invalid {
-    pub(crate) fn new(text: impl Into<String>) -> Self {
+    /// With Docker's text.
+    pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 }
