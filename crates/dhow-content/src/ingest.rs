@@ -62,6 +62,19 @@ impl Ingest {
         Ok(ingest)
     }
 
+    pub(crate) fn once(store: ContentStore, folder: &Path) -> Result<Self, Error> {
+        let (file, path, end) = own(&folder.join("once"))?;
+        Ok(Self {
+            store,
+            file,
+            path,
+            hasher: Hasher::new(),
+            offset: 0,
+            expected: None,
+            end,
+        })
+    }
+
     /// How many bytes there are so far: what an earlier ingest left, and what was written since.
     #[must_use]
     pub fn offset(&self) -> u64 {

@@ -56,6 +56,14 @@ impl ContentStore {
         Ingest::open(self.clone(), &self.folders.ingest, key)
     }
 
+    /// Starts an ingest that nobody can go on with: dropped without a commit, or found after a crash, it is removed.
+    ///
+    /// # Errors
+    /// When the partial can't be made.
+    pub fn ingest_once(&self) -> Result<Ingest, Error> {
+        Ingest::once(self.clone(), &self.folders.ingest)
+    }
+
     /// Stores `bytes` and returns their digest.
     ///
     /// # Errors
@@ -65,8 +73,7 @@ impl ContentStore {
         if self.contains(&digest) {
             return Ok(digest);
         }
-        let mut ingest = self.ingest(&format!("put {digest}"))?;
-        ingest.reset()?;
+        let mut ingest = self.ingest_once()?;
         let path = ingest.path().to_owned();
         ingest
             .write_all(bytes)

@@ -29,7 +29,15 @@ impl Store {
     ) -> Result<Image, Error> {
         let mut container = ContainerConfig::default();
         apply_changes(&mut container, &options.changes)?;
-        let _hold = self.leases.hold();
+        self.whole(|| self.import_layer(archive, container, options))
+    }
+
+    fn import_layer(
+        self: &Arc<Self>,
+        archive: impl Read,
+        container: ContainerConfig,
+        options: &ImportOptions,
+    ) -> Result<Image, Error> {
         let layer = self.store_layer(archive)?;
         let platform = options.platform.clone().unwrap_or_else(Platform::host);
         let now = Timestamp::now();
@@ -60,9 +68,18 @@ impl Store {
         layer: impl Read,
         options: CommitOptions,
     ) -> Result<Image, Error> {
-        let mut container = options.config;
+        let mut container = options.config.clone();
         apply_changes(&mut container, &options.changes)?;
-        let _hold = self.leases.hold();
+        self.whole(|| self.commit_layer(parent, layer, container, options))
+    }
+
+    fn commit_layer(
+        self: &Arc<Self>,
+        parent: Option<&Image>,
+        layer: impl Read,
+        container: ContainerConfig,
+        options: CommitOptions,
+    ) -> Result<Image, Error> {
         let layer = self.store_layer(layer)?;
         let (mut config, layers) = match parent {
             Some(parent) => {
@@ -97,6 +114,24 @@ impl Store {
         });
         let parent = parent.map(|image| image.id);
         self.finish_image(config, layers, layer, parent, options.reference.as_ref())
+    }
+
+    /// Runs work that makes an image; nothing is left of it when it fails.
+    fn whole<T>(&self, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+        let hold = self.leases.hold();
+        let result = work();
+        drop(hold);
+        if result.is_err() {
+            self.clear_up();
+        }
+        result
+    }
+
+    /// Removes what failed work has left; its own error is the one to tell.
+    pub(crate) fn clear_up(&self) {
+        if let Err(error) = self.collect_garbage() {
+            tracing::warn!("clear up: {}", dhow_errdefs::chain(&error));
+        }
     }
 
     /// Unpacks the topmost layer, writes config and manifest, and gives the image its name.
@@ -146,10 +181,7 @@ impl Store {
         };
         let mut stream = BufReader::with_capacity(BUFFER, stream);
         let compression = Compression::of_magic(stream.fill_buf().map_err(failed)?);
-        let ingest = self
-            .content
-            .ingest(&format!("made {:?}", std::thread::current().id()))?;
-        let mut ingest = Fresh::new(ingest)?;
+        let mut ingest = Fresh::new(self.content.ingest_once()?);
         let kind = match compression {
             Compression::None => {
                 let level = flate2::Compression::new(LEVEL);
@@ -183,9 +215,8 @@ impl Store {
 pub(crate) struct Fresh(Option<dhow_content::Ingest>);
 
 impl Fresh {
-    pub(crate) fn new(mut ingest: dhow_content::Ingest) -> Result<Self, Error> {
-        ingest.reset()?;
-        Ok(Self(Some(ingest)))
+    pub(crate) fn new(ingest: dhow_content::Ingest) -> Self {
+        Self(Some(ingest))
     }
 
     /// Makes it a blob, whatever it is.

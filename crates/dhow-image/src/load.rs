@@ -73,7 +73,7 @@ impl Store {
         let result = self.load_held(archive, platform, progress);
         drop(hold);
         // Blobs that belong to no image, or to one that failed.
-        self.collect_garbage()?;
+        self.clear_up();
         self.flush_in_background();
         result
     }
@@ -209,10 +209,7 @@ impl Store {
             }
         }
         let head = &head[..filled];
-        let ingest = self
-            .content
-            .ingest(&format!("load {:?}", std::thread::current().id()))?;
-        let mut ingest = Fresh::new(ingest)?;
+        let mut ingest = Fresh::new(self.content.ingest_once()?);
         io::copy(&mut head.chain(content), &mut ingest).map_err(failed)?;
         let compression = Compression::of_magic(head);
         let digest = match named_digest(&path) {

@@ -177,9 +177,8 @@ impl Store {
             pruned.deleted.extend(self.untag(&all)?);
             pruned.deleted.push(Deleted::Deleted(image.id));
         }
-        if !pruned.deleted.is_empty() {
-            pruned.reclaimed = self.collect_garbage()?;
-        }
+        // Also what belongs to no image any more: who prunes wants the room.
+        pruned.reclaimed = self.collect_garbage()?;
         Ok(pruned)
     }
 }

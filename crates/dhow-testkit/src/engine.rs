@@ -20,6 +20,8 @@ pub struct EngineOptions {
     pub settings: Option<Value>,
     /// The program to run instead of this tree's own build.
     pub program: Option<PathBuf>,
+    /// Its state folder, made by the test, instead of one in the engine's own root.
+    pub data_root: Option<PathBuf>,
     /// Run in the host's network namespace, for tests that need the outside; else in one of its own.
     pub host_network: bool,
 }
@@ -201,7 +203,7 @@ impl Engine {
         command
             .arg("daemon")
             .arg("--data-root")
-            .arg(root.join("data"))
+            .arg(self.data_root())
             .arg("--exec-root")
             .arg(root.join("run"));
         command
@@ -271,6 +273,13 @@ impl Engine {
             .as_ref()
             .expect("the root lives as long as the engine")
             .path()
+    }
+
+    /// The engine's state folder.
+    #[must_use]
+    pub fn data_root(&self) -> PathBuf {
+        let own = || self.root().join("data");
+        self.options.data_root.clone().unwrap_or_else(own)
     }
 
     /// A client of the engine's API.
