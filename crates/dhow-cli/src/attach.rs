@@ -1,6 +1,5 @@
 //! Standard streams joined to a container's: attach, `run` and `exec`.
 
-pub(crate) mod input;
 pub(crate) mod keys;
 pub(crate) mod signals;
 
@@ -12,9 +11,9 @@ use dhow_terminal::{RawMode, is_terminal};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::client::Hijacked;
-use crate::client::frames::{Decoder, Stream};
 use crate::error::{Error, Result};
+use dhow_client::Hijacked;
+use dhow_client::frames::{Decoder, Stream};
 use keys::{Detacher, Step};
 
 /// How the streams are joined.
@@ -39,7 +38,7 @@ pub(crate) enum Ended {
     Detached,
 }
 
-type Raw = hyper_util::rt::TokioIo<hyper::upgrade::Upgraded>;
+type Raw = dhow_client::RawStream;
 
 /// Moves bytes both ways until the container's output ends or the user detaches.
 pub(crate) async fn stream(hijacked: Hijacked, streams: &Streams) -> Result<Ended> {
@@ -85,7 +84,7 @@ pub(crate) async fn stream(hijacked: Hijacked, streams: &Streams) -> Result<Ende
 
 /// Sends standard input until it ends (and closes that direction) or the detach keys are typed.
 async fn send(mut writer: WriteHalf<Raw>, mut detacher: Option<Detacher>) -> Ended {
-    let mut chunks = input::chunks(io::stdin());
+    let mut chunks = dhow_client::input::chunks(io::stdin());
     while let Some(chunk) = chunks.recv().await {
         let Ok(chunk) = chunk else { break };
         let (data, detached) = match &mut detacher {

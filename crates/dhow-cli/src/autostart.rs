@@ -14,26 +14,23 @@ use std::process::{Command, Stdio};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::FdFlags;
 
-use crate::config::context::DEFAULT_HOST;
-use crate::error::{Error, Result};
 use crate::outcome;
+use dhow_client::context::DEFAULT_HOST;
+use dhow_client::{Autostart, Error, Result};
 
 /// The hidden command that becomes the daemon.
 pub(crate) const HELPER: &str = "__start-daemon";
 
 const RUN_FOLDER: &str = "/run/dhow";
 
-/// Whether starting an engine could cure a failed connection.
-pub(crate) fn would_help(error: &io::Error) -> bool {
-    let nobody = matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
-    );
-    nobody && rustix::process::geteuid().is_root()
+/// What starts an engine for the client; nothing where the user may not have one.
+pub(crate) fn starter(wanted: bool) -> Option<Autostart> {
+    let start: Autostart = || Box::pin(start());
+    (wanted && rustix::process::geteuid().is_root()).then_some(start)
 }
 
 /// Starts an engine and returns when it serves.
-pub(crate) async fn start() -> Result<()> {
+async fn start() -> Result<()> {
     tokio::task::spawn_blocking(start_and_wait)
         .await
         .map_err(|error| Error::text(error.to_string()))?

@@ -43,7 +43,7 @@ mod version;
 mod volume;
 mod wait;
 
-use dhow_oci::Platform;
+use dhow_oci::{Platform, Reference};
 use dhow_terminal::is_terminal;
 use serde_json::json;
 
@@ -218,6 +218,26 @@ fn check_tty(stdin: bool, tty: bool) -> Result<()> {
         return Err(Error::text("the input device is not a TTY"));
     }
     Ok(())
+}
+
+/// The image that is pulled or pushed: without a tag, the default one is meant, and said; all with `--all-tags`.
+fn tagged(session: &Session, flags: &Parsed) -> Result<Reference> {
+    let reference =
+        Reference::parse(flags.argument(0)).map_err(|error| Error::text(error.to_string()))?;
+    let all = flags.switch("all-tags");
+    let bare = reference.tag().is_none() && reference.digest().is_none();
+    if all && !bare {
+        return Err(Error::text("tag can't be used with --all-tags/-a"));
+    }
+    if all || !bare {
+        return Ok(reference);
+    }
+    let reference = reference.with_default_tag();
+    if !flags.switch("quiet") {
+        let tag = reference.tag().unwrap_or_default();
+        session.println(&format!("Using default tag: {tag}"))?;
+    }
+    Ok(reference)
 }
 
 /// A platform in the form of the API: JSON. Nothing for nothing.

@@ -7,12 +7,12 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::client::Request;
 use crate::command::{self, Action, Command, Completes, Section};
-use crate::config::{Config, GLOBALS, Globals};
 use crate::error::{Error, Result};
 use crate::flags::{Flag, Kind, Parsed};
+use crate::globals::{self, GLOBALS};
 use crate::session::Session;
+use dhow_client::{Config, Request};
 
 /// Prints what could follow `words`; never an error.
 pub(crate) fn run(globals: &Parsed, words: &[String]) -> Result<()> {
@@ -108,10 +108,10 @@ fn source(globals: &Parsed, given: &Parsed) -> Option<Session> {
         .iter()
         .any(|name| given.changed(name));
     let parsed = if chosen { given } else { globals };
-    let mut settings = Globals::new(parsed).ok()?;
+    let mut settings = globals::read(parsed).ok()?;
     // Completing must not start anything.
     settings.autostart = false;
-    let config = Config::load(parsed).ok()?;
+    let config = Config::load(globals::folder(parsed)).ok()?;
     Some(Session::new(String::new(), String::new(), settings, config))
 }
 

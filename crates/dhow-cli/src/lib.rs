@@ -2,31 +2,34 @@
 //!
 //! [`main`] reads the global flags, finds the command in the tables of `commands`, reads its flags and runs it.
 //! A command is a `const` [`command::Command`] beside the function that does the work; help and completion come
-//! from the same tables. Commands talk to the engine only through [`client::Client`], and what they print about
+//! from the same tables. Commands talk to the engine only through [`dhow_client::Client`], and what they print about
 //! the engine's answers goes through `format`.
 
 mod attach;
 mod autostart;
-mod client;
 mod command;
 mod commands;
 mod complete;
-mod config;
 mod error;
 mod flags;
 mod format;
+mod globals;
 mod help;
 mod options;
 mod outcome;
 mod session;
 
+#[cfg(test)]
+mod tests;
+
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use command::{Action, Command, Found};
-use config::{Config, GLOBALS, Globals};
+use dhow_client::Config;
 use error::Error;
 use flags::{Outcome, Parsed};
+use globals::GLOBALS;
 use session::Session;
 
 /// Runs one command line; `args[0]` is the name the program was called by (`dhow` or `docker`).
@@ -84,13 +87,13 @@ fn dispatch(program: &str, words: &[String]) -> Result<(), Error> {
         }
     };
     if globals.switch("version") {
-        return outcome::to_stdout(&format!("{}\n", config::version_line(program)));
+        return outcome::to_stdout(&format!("{}\n", globals::version_line(program)));
     }
     let rest = globals.arguments.clone();
     match rest.first().map(String::as_str) {
         Some("__complete") => return complete::run(&globals, &rest[1..]),
         Some(autostart::HELPER) => {
-            return autostart::helper(rest.get(1).map_or("", String::as_str));
+            return Ok(autostart::helper(rest.get(1).map_or("", String::as_str))?);
         }
         _ => {}
     }
@@ -130,8 +133,8 @@ fn run_command(program: &str, found: &Found<'_>, globals: &Parsed) -> Result<(),
     let session = Session::new(
         program.to_owned(),
         found.path.join(" "),
-        Globals::new(globals)?,
-        Config::load(globals)?,
+        globals::read(globals)?,
+        Config::load(globals::folder(globals))?,
     );
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -3,9 +3,10 @@
 use std::cell::OnceCell;
 use std::io::{self, Write};
 
-use crate::client::Client;
-use crate::config::{Config, Globals};
+use crate::autostart;
 use crate::error::{Error, Result};
+use dhow_client::Client;
+use dhow_client::{Config, Globals};
 
 /// One run of the command line.
 pub(crate) struct Session {
@@ -34,7 +35,8 @@ impl Session {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let client = Client::new(&self.globals, &self.config)?;
+        let starter = autostart::starter(self.globals.autostart);
+        let client = Client::new(&self.globals, &self.config, starter)?;
         Ok(self.client.get_or_init(|| client))
     }
 
@@ -76,7 +78,7 @@ impl Session {
         for name in names {
             match action(name).await {
                 Ok(text) => self.println(&text)?,
-                Err(error @ Error::NoDaemon { .. }) => return Err(error),
+                Err(error) if error.is_no_daemon() => return Err(error),
                 Err(error) => failures.push(error.to_string()),
             }
         }

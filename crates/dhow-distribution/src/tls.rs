@@ -2,13 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use dhow_tls::Identity;
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, RootCertStore};
 
 use crate::Error;
 
@@ -24,15 +22,9 @@ pub(crate) fn client_config(
     for folder in folders.iter().filter(|folder| folder.is_dir()) {
         read_folder(folder, &mut own_roots, &mut identity)?;
     }
-    let provider = Arc::new(ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|e| config_error(host, &e.to_string()))?;
     // A host that has a CA of its own in certs.d is checked even if it is on the insecure list.
-    let builder = if insecure && own_roots.is_empty() {
-        builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Unchecked(provider)))
+    let roots = if insecure && own_roots.is_empty() {
+        None
     } else {
         let mut roots = system_roots().clone();
         for certificate in own_roots {
@@ -40,14 +32,9 @@ pub(crate) fn client_config(
                 .add(certificate)
                 .map_err(|e| config_error(host, &e.to_string()))?;
         }
-        builder.with_root_certificates(roots)
+        Some(roots)
     };
-    match identity {
-        Some((chain, key)) => builder
-            .with_client_auth_cert(chain, key)
-            .map_err(|e| config_error(host, &e.to_string())),
-        None => Ok(builder.with_no_client_auth()),
-    }
+    dhow_tls::client(roots, identity).map_err(|e| config_error(host, &e.to_string()))
 }
 
 fn config_error(host: &str, reason: &str) -> Error {
@@ -74,8 +61,6 @@ fn system_roots() -> &'static RootCertStore {
     })
 }
 
-type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
-
 fn read_folder(
     folder: &Path,
     roots: &mut Vec<CertificateDer<'static>>,
@@ -92,15 +77,10 @@ fn read_folder(
     paths.sort();
     for path in paths {
         match path.extension().and_then(|e| e.to_str()) {
-            Some("crt") => roots.extend(certificates(&path)?),
+            Some("crt") => roots.extend(dhow_tls::certificates(&path).map_err(unusable)?),
             Some("cert") => {
-                let key_path = path.with_extension("key");
-                let pem = fs::read(&key_path).map_err(|e| failed(&key_path, e))?;
-                let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|e| Error::Config {
-                    what: key_path.display().to_string(),
-                    reason: e.to_string(),
-                })?;
-                *identity = Some((certificates(&path)?, key));
+                let key = path.with_extension("key");
+                *identity = Some(dhow_tls::identity(&path, &key).map_err(unusable)?);
             }
             Some("key") if !path.with_extension("cert").exists() => {
                 return Err(Error::Config {
@@ -117,64 +97,15 @@ fn read_folder(
     Ok(())
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let pem = fs::read(path).map_err(|source| Error::File {
-        path: path.display().to_string(),
-        source,
-    })?;
-    CertificateDer::pem_slice_iter(&pem)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|e| Error::Config {
+fn unusable(error: dhow_tls::Error) -> Error {
+    match error {
+        dhow_tls::Error::Read { path, source } => Error::File {
+            path: path.display().to_string(),
+            source,
+        },
+        dhow_tls::Error::Pem { path, source } => Error::Config {
             what: path.display().to_string(),
-            reason: e.to_string(),
-        })
-}
-
-/// Accepts any certificate; signatures are still those of its key.
-#[derive(Debug)]
-struct Unchecked(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Unchecked {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(
-            message,
-            cert,
-            dss,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(
-            message,
-            cert,
-            dss,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+            reason: source.to_string(),
+        },
     }
 }

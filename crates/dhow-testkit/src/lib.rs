@@ -3,7 +3,7 @@
 //! Nothing here pretends. [`packages`] fetches Debian's packages and unpacks them into a cache of the user's;
 //! [`images`] makes images from them; [`Registry`] runs Debian's `docker-registry`; [`Engine`] runs this tree's
 //! `dhow daemon` in a root of its own, and when it is dropped, stops it and says what it left behind; [`Cli`] runs
-//! `dhow` or the official `docker` against it.
+//! `dhow` or the official `docker` against it. [`scripted`] is an engine that says what a test wants.
 //!
 //! Failures panic with what was tried: this crate is for tests only.
 #![allow(
@@ -20,6 +20,7 @@ pub mod images;
 mod leaks;
 pub mod packages;
 mod registry;
+pub mod scripted;
 
 pub use cli::{Cli, Output};
 pub use engine::{Engine, EngineOptions, program};

@@ -2,8 +2,8 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::client::{Client, Request};
 use crate::options::signal_name;
+use dhow_client::{Client, Request};
 
 /// The signals that are handed on; those of job control and the window stay with the terminal.
 const FORWARDED: [i32; 9] = [1, 2, 3, 6, 10, 12, 14, 15, 18];

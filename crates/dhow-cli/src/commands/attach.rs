@@ -7,12 +7,12 @@ use super::wait::{Condition, Waiting};
 use super::{ATTACHABLE, check_tty, runner};
 use crate::attach::signals::{follow_size, forward, redraw};
 use crate::attach::{self, Ended, Streams};
-use crate::client::Request;
-use crate::client::request::escape;
 use crate::command::{Arguments, Command, Completes};
 use crate::error::{Error, Result};
 use crate::flags::{Flag, Parsed};
 use crate::session::Session;
+use dhow_client::Request;
+use dhow_client::request::escape;
 
 pub(crate) const COMMAND: Command = Command {
     also: "container attach, attach",

@@ -4,11 +4,11 @@ use dhow_api::image::CommitResponse;
 use dhow_oci::Reference;
 
 use super::runner;
-use crate::client::Request;
 use crate::command::{Arguments, Command, Completes};
 use crate::error::{Error, Result};
 use crate::flags::{Flag, Parsed};
 use crate::session::Session;
+use dhow_client::Request;
 
 pub(crate) const COMMAND: Command = Command {
     also: "container commit, commit",

@@ -5,11 +5,12 @@ use serde_json::json;
 
 use super::runner;
 use crate::command::{Arguments, Command};
-use crate::config::{context, variable};
 use crate::error::{Error, Result};
 use crate::flags::{Flag, Parsed};
 use crate::format::{self, Layout, Row, document};
 use crate::session::Session;
+use dhow_client::context;
+use dhow_client::settings::variable;
 
 pub(crate) const COMMAND: Command =
     Command::group("context", "Manage contexts", &[&INSPECT, &LS, &SHOW, &USE]);

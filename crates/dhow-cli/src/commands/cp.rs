@@ -13,12 +13,12 @@ use dhow_terminal::units::human_size_with;
 
 use super::runner;
 use crate::attach::failed;
-use crate::client::request::escape;
-use crate::client::{Client, Request, Response};
 use crate::command::{Arguments, Command, Completes};
 use crate::error::{Error, Result, go_io};
 use crate::flags::{Flag, Parsed};
 use crate::session::Session;
+use dhow_client::request::escape;
+use dhow_client::{Client, Request, Response};
 
 pub(crate) const COMMAND: Command = Command {
     also: "container cp, cp",
@@ -289,7 +289,7 @@ async fn into(session: &Session, flags: &Parsed, container: &str, path: &str) ->
     }
     let found = match found {
         Ok(stat) => Some(stat),
-        Err(error @ Error::NoDaemon { .. }) => return Err(error),
+        Err(error) if error.is_no_daemon() => return Err(error),
         Err(_) => None,
     };
     let is_folder = found
@@ -304,9 +304,10 @@ async fn into(session: &Session, flags: &Parsed, container: &str, path: &str) ->
                 "destination \"{container}:{path}\" must be a directory"
             )));
         }
-        return client
+        client
             .done(request.query("path", target).stream(io::stdin()))
-            .await;
+            .await?;
+        return Ok(());
     }
     let local = if flags.switch("follow-link") {
         std::fs::canonicalize(source).map_err(|error| missing(source, &error))?

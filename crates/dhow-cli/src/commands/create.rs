@@ -8,13 +8,13 @@ use dhow_api::container::{CreateRequest, CreateResponse, HostConfig};
 use dhow_oci::Reference;
 
 use super::{pull, runner};
-use crate::client::Request;
 use crate::command::{Arguments, Command, Completes};
 use crate::error::{Error, Result};
 use crate::flags::{Flag, Parsed};
 use crate::options;
 use crate::options::table::CONTAINER;
 use crate::session::Session;
+use dhow_client::Request;
 
 pub(crate) const COMMAND: Command = Command {
     also: "container create, create",
@@ -194,7 +194,7 @@ async fn send(
         .query_if(!name.is_empty(), "name", name)
         .query_if(!platform.is_empty(), "platform", platform)
         .json(request)?;
-    session.client()?.json(request).await
+    Ok(session.client()?.json(request).await?)
 }
 
 fn warn(session: &Session, flags: &Parsed, host: &HostConfig) {

@@ -5,14 +5,14 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::runner;
-use crate::client::Request;
 use crate::command::Command;
 use crate::error::{Error, Result};
 use crate::flags::{Flag, Kind, Parsed};
 use crate::format::{document, times};
-use crate::options::filters::{self, Filters};
+use crate::options::filters;
 use crate::options::time::timestamp;
 use crate::session::Session;
+use dhow_client::{Filters, Request};
 
 pub(crate) const COMMAND: Command = Command {
     also: "system events, events",

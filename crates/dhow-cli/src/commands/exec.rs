@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 use super::{attach as attach_command, check_tty, runner};
 use crate::attach::signals::follow_size;
 use crate::attach::{self, Ended, Streams};
-use crate::client::Request;
-use crate::client::request::escape;
 use crate::command::{Arguments, Command, Completes};
 use crate::error::{Error, Result};
 use crate::flags::{Flag, Parsed};
 use crate::options::environment;
 use crate::session::Session;
+use dhow_client::Request;
+use dhow_client::request::escape;
 
 pub(crate) const COMMAND: Command = Command {
     also: "container exec, exec",
@@ -89,9 +89,15 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
     let start = Request::post(format!("/exec/{}/start", exec.id));
     let start = start.json(&json!({"Detach": detach, "Tty": tty, "ConsoleSize": size}))?;
     if detach {
-        return client.done(start).await.map_err(not_run);
+        return client
+            .done(start)
+            .await
+            .map_err(|error| not_run(error.into()));
     }
-    let hijacked = client.hijack(start).await.map_err(not_run)?;
+    let hijacked = client
+        .hijack(start)
+        .await
+        .map_err(|error| not_run(error.into()))?;
     let path = format!("/exec/{}", exec.id);
     let size = async {
         if tty && is_terminal(std::io::stdout()) {

@@ -4,13 +4,13 @@ use dhow_api::image::ImageHistory;
 use dhow_terminal::units::human_size_with;
 
 use super::runner;
-use crate::client::Request;
-use crate::client::request::escape_path;
 use crate::command::{Arguments, Command, Completes};
 use crate::error::Result;
 use crate::flags::{Flag, Parsed};
 use crate::format::{self, Layout, Row, ellipsis, times};
 use crate::session::Session;
+use dhow_client::Request;
+use dhow_client::request::escape_path;
 
 pub(crate) const COMMAND: Command = Command {
     also: "image history, history",

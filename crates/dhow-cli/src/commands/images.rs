@@ -3,13 +3,13 @@
 use dhow_api::image::ImageSummary;
 
 use super::runner;
-use crate::client::Request;
 use crate::command::{Arguments, Command, Completes, Section};
 use crate::error::{Error, Result};
 use crate::flags::{Flag, Kind, Parsed};
 use crate::format::{self, image};
-use crate::options::filters::{self, Filters};
+use crate::options::filters;
 use crate::session::Session;
+use dhow_client::{Filters, Request};
 
 pub(crate) const COMMAND: Command = Command {
     also: "image ls, image list, images",

@@ -8,13 +8,14 @@ use dhow_terminal::units::bytes_size;
 use serde_json::{Value as Json, json};
 
 use super::runner;
-use crate::client::Request;
 use crate::command::{Command, Section};
-use crate::config::{context, version};
 use crate::error::{Error, Result};
 use crate::flags::{Flag, Parsed};
 use crate::format::document;
+use crate::globals::version;
 use crate::session::Session;
+use dhow_client::Request;
+use dhow_client::context;
 
 pub(crate) const COMMAND: Command = Command {
     also: "system info, info",
@@ -37,7 +38,7 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
             text: format!("template parsing error: {error}"),
         })?),
     };
-    let server: Result<Json> = session.client()?.json(Request::get("/info")).await;
+    let server: Result<Json, _> = session.client()?.json(Request::get("/info")).await;
     let context = context::current(&session.globals, &session.config);
     let Some(template) = template else {
         let mut text = client_text(session, &context);
@@ -51,7 +52,7 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
                 session.warn(warning.as_str().unwrap_or_default());
             }
         }
-        return server.map(drop);
+        return server.map(drop).map_err(Error::from);
     };
     let mut all = server.as_ref().ok().cloned().unwrap_or_else(|| json!({}));
     all["ClientInfo"] = json!({
@@ -69,7 +70,7 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
             Error::text(error.to_string())
         })?;
     session.println(&text)?;
-    server.map(drop)
+    server.map(drop).map_err(Error::from)
 }
 
 /// The whole answer, as the Go struct templates see.

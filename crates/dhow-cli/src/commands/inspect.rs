@@ -3,13 +3,13 @@
 use serde_json::Value;
 
 use super::runner;
-use crate::client::Request;
-use crate::client::request::{escape, escape_path};
 use crate::command::{Arguments, Command, Completes};
 use crate::error::{Error, Result};
 use crate::flags::{Flag, Parsed};
 use crate::format::document;
 use crate::session::Session;
+use dhow_client::Request;
+use dhow_client::request::{escape, escape_path};
 
 pub(crate) const COMMAND: Command = Command {
     arguments: Arguments::AtLeast(1),
@@ -216,7 +216,7 @@ where
                     Err(error) => failures.push(error),
                 }
             }
-            Err(error @ Error::NoDaemon { .. }) => return Err(error),
+            Err(error) if error.is_no_daemon() => return Err(error),
             Err(error) => failures.push(error.to_string()),
         }
     }

@@ -1,12 +1,12 @@
 //! `kill`: sends containers a signal.
 
 use super::runner;
-use crate::client::Request;
-use crate::client::request::escape;
 use crate::command::{Arguments, Command, Completes};
 use crate::error::Result;
 use crate::flags::{Flag, Parsed};
 use crate::session::Session;
+use dhow_client::Request;
+use dhow_client::request::escape;
 
 pub(crate) const COMMAND: Command = Command {
     also: "container kill, kill",

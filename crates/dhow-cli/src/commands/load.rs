@@ -8,11 +8,11 @@ use dhow_terminal::is_terminal;
 
 use super::{messages, runner};
 use crate::attach::failed;
-use crate::client::{Request, Response};
 use crate::command::{Arguments, Command, Completes};
 use crate::error::{Error, Result, go_io};
 use crate::flags::{Flag, Parsed};
 use crate::session::Session;
+use dhow_client::{Request, Response};
 
 pub(crate) const COMMAND: Command = Command {
     also: "image load, load",
@@ -75,7 +75,7 @@ async fn load(session: &Session, flags: &Parsed) -> Result<()> {
         return messages::show(response, messages::Show::Stdout).await;
     }
     while let Some(chunk) = response.chunk().await? {
-        crate::attach::write(crate::client::frames::Stream::Stdout, &chunk)
+        crate::attach::write(dhow_client::frames::Stream::Stdout, &chunk)
             .map_err(|error| failed(&error))?;
     }
     Ok(())

@@ -7,12 +7,12 @@ use dhow_api::auth::{AuthConfig, AuthResponse};
 use dhow_terminal::{is_terminal, without_echo};
 
 use super::runner;
-use crate::client::Request;
 use crate::command::{Arguments, Command, Section};
-use crate::config::credentials::{self, HUB};
 use crate::error::{Error, Result};
 use crate::flags::{Flag, Parsed};
 use crate::session::Session;
+use dhow_client::Request;
+use dhow_client::credentials::{self, HUB};
 
 pub(crate) const COMMAND: Command = Command {
     arguments: Arguments::AtMost(1),

@@ -7,14 +7,14 @@ use serde_json::Value;
 
 use super::runner;
 use crate::attach::{failed, write};
-use crate::client::Request;
-use crate::client::frames::{Decoder, Stream};
-use crate::client::request::escape;
 use crate::command::{Arguments, Command, Completes};
 use crate::error::{Error, Result};
 use crate::flags::{Flag, Parsed};
 use crate::options::time::timestamp;
 use crate::session::Session;
+use dhow_client::Request;
+use dhow_client::frames::{Decoder, Stream};
+use dhow_client::request::escape;
 
 pub(crate) const COMMAND: Command = Command {
     also: "container logs, logs",

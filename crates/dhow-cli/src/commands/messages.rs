@@ -5,8 +5,8 @@ use std::io;
 use dhow_terminal::{Message, Progress, is_terminal, window_size};
 
 use crate::attach::failed;
-use crate::client::Response;
 use crate::error::{Error, Result};
+use dhow_client::Response;
 
 /// Where progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,8 +86,9 @@ fn columns(out: impl std::os::fd::AsFd) -> Option<u16> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use crate::client::Request;
-    use crate::client::tests::{common, no_raw, with_engine};
+    use crate::tests::with_engine;
+    use dhow_client::Request;
+    use dhow_testkit::scripted::{common, no_raw};
 
     /// Sends its messages in pieces that do not end where they do.
     fn pieces(request: &str) -> String {
@@ -112,7 +113,7 @@ mod tests {
 
     #[test]
     fn messages_are_read_however_they_arrive() {
-        with_engine(pieces, no_raw, async |client, _| {
+        with_engine(pieces, no_raw, async |client| {
             let mut data = Vec::new();
             for (path, expected) in [
                 ("/good", Ok(())),

@@ -7,15 +7,15 @@ use dhow_api::network::{
 };
 
 use super::{inspect, prune, runner};
-use crate::client::Request;
-use crate::client::request::escape;
 use crate::command::{Arguments, Command, Completes};
 use crate::error::{Error, Result};
 use crate::flags::{Flag, Kind, Parsed};
 use crate::format::{self, Layout, Row, label, labels_text, times};
-use crate::options::filters::{self, Filters};
+use crate::options::filters;
 use crate::options::{environment, pairs};
 use crate::session::Session;
+use dhow_client::request::escape;
+use dhow_client::{Filters, Request};
 
 pub(crate) const COMMAND: Command = Command::group(
     "network",
@@ -268,7 +268,7 @@ async fn rm(session: &Session, flags: &Parsed) -> Result<()> {
             .await
         {
             Ok(()) => session.println(name)?,
-            Err(error @ Error::NoDaemon { .. }) => return Err(error),
+            Err(error) if error.is_no_daemon() => return Err(error.into()),
             Err(error) => {
                 session.warn(&error.to_string());
                 failed |= !(flags.switch("force") && error.is_not_found());
@@ -404,10 +404,8 @@ async fn connect(session: &Session, flags: &Parsed) -> Result<()> {
         endpoint_config: Some(settings),
     };
     let path = format!("/networks/{}/connect", escape(flags.argument(0)));
-    session
-        .client()?
-        .done(Request::post(path).json(&request)?)
-        .await
+    let request = Request::post(path).json(&request)?;
+    Ok(session.client()?.done(request).await?)
 }
 
 async fn disconnect(session: &Session, flags: &Parsed) -> Result<()> {
@@ -416,10 +414,8 @@ async fn disconnect(session: &Session, flags: &Parsed) -> Result<()> {
         force: flags.switch("force"),
     };
     let path = format!("/networks/{}/disconnect", escape(flags.argument(0)));
-    session
-        .client()?
-        .done(Request::post(path).json(&request)?)
-        .await
+    let request = Request::post(path).json(&request)?;
+    Ok(session.client()?.done(request).await?)
 }
 
 #[cfg(test)]

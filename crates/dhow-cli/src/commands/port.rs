@@ -5,13 +5,13 @@ use std::net::IpAddr;
 use serde_json::Value;
 
 use super::runner;
-use crate::client::Request;
-use crate::client::request::escape;
 use crate::command::{Arguments, Command, Completes};
 use crate::error::{Error, Result};
 use crate::flags::Parsed;
 use crate::format::ports::join;
 use crate::session::Session;
+use dhow_client::Request;
+use dhow_client::request::escape;
 
 pub(crate) const COMMAND: Command = Command {
     also: "container port, port",

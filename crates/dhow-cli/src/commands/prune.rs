@@ -6,12 +6,12 @@ use dhow_terminal::units::human_size;
 use serde_json::Value;
 
 use super::runner;
-use crate::client::Request;
 use crate::command::Command;
 use crate::error::{Error, Result};
 use crate::flags::{Flag, Kind, Parsed};
-use crate::options::filters::{self, Filters};
+use crate::options::filters;
 use crate::session::Session;
+use dhow_client::{Filters, Request};
 
 pub(crate) const CONTAINER: Command = Command {
     flags: &[&[

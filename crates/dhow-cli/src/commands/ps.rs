@@ -3,13 +3,13 @@
 use dhow_api::container::ContainerSummary;
 
 use super::runner;
-use crate::client::Request;
 use crate::command::Command;
 use crate::error::Result;
 use crate::flags::{Flag, Kind, Parsed};
 use crate::format::{self, container};
-use crate::options::filters::{self, Filters};
+use crate::options::filters;
 use crate::session::Session;
+use dhow_client::{Filters, Request};
 
 pub(crate) const COMMAND: Command = Command {
     also: "container ls, container list, container ps, ps",

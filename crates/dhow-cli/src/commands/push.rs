@@ -1,15 +1,13 @@
 //! `push`: uploads an image.
 
-use dhow_oci::Reference;
-
-use super::{messages, runner};
-use crate::client::Request;
-use crate::client::request::escape_path;
+use super::{messages, runner, tagged};
 use crate::command::{Arguments, Command, Completes, Section};
-use crate::config::credentials;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::flags::{Flag, Parsed};
 use crate::session::Session;
+use dhow_client::Request;
+use dhow_client::credentials;
+use dhow_client::request::escape_path;
 
 pub(crate) const COMMAND: Command = Command {
     also: "image push, push",
@@ -34,26 +32,8 @@ pub(crate) const COMMAND: Command = Command {
 };
 
 async fn run(session: &Session, flags: &Parsed) -> Result<()> {
-    let reference =
-        Reference::parse(flags.argument(0)).map_err(|error| Error::text(error.to_string()))?;
-    let all = flags.switch("all-tags");
-    let bare = reference.tag().is_none() && reference.digest().is_none();
-    if all && !bare {
-        return Err(Error::text("tag can't be used with --all-tags/-a"));
-    }
     let quiet = flags.switch("quiet");
-    let reference = if bare && !all {
-        let reference = reference.with_default_tag();
-        if !quiet {
-            session.println(&format!(
-                "Using default tag: {}",
-                reference.tag().unwrap_or_default()
-            ))?;
-        }
-        reference
-    } else {
-        reference
-    };
+    let reference = tagged(session, flags)?;
     let tag = reference.tag().unwrap_or_default();
     let platform = super::platform_json(flags.text("platform"))?;
     let request = Request::post(format!("/images/{}/push", escape_path(&reference.name())))

@@ -1,12 +1,12 @@
 //! `rename`: gives a container another name.
 
 use super::runner;
-use crate::client::Request;
-use crate::client::request::escape;
 use crate::command::{Arguments, Command, Completes};
 use crate::error::{Error, Result};
 use crate::flags::Parsed;
 use crate::session::Session;
+use dhow_client::Request;
+use dhow_client::request::escape;
 
 pub(crate) const COMMAND: Command = Command {
     also: "container rename, rename",
@@ -31,9 +31,9 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
         .done(request)
         .await
         .map_err(|error| match error {
-            Error::Daemon { .. } => Error::text(format!(
+            error @ dhow_client::Error::Daemon { .. } => Error::text(format!(
                 "{error}\nError: failed to rename container named {old}"
             )),
-            other => other,
+            other => other.into(),
         })
 }

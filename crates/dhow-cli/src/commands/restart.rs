@@ -1,12 +1,12 @@
 //! `restart`: stops containers and starts them again.
 
 use super::runner;
-use crate::client::Request;
-use crate::client::request::escape;
 use crate::command::{Arguments, Command, Completes};
 use crate::error::Result;
 use crate::flags::{Flag, Parsed};
 use crate::session::Session;
+use dhow_client::Request;
+use dhow_client::request::escape;
 
 pub(crate) const COMMAND: Command = Command {
     also: "container restart, restart",

@@ -1,12 +1,12 @@
 //! `rm`: removes containers.
 
 use super::runner;
-use crate::client::Request;
-use crate::client::request::escape_path;
 use crate::command::{Arguments, Command, Completes};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::flags::{Flag, Parsed};
 use crate::session::{Session, all_or};
+use dhow_client::Request;
+use dhow_client::request::escape_path;
 
 pub(crate) const COMMAND: Command = Command {
     aliases: &["remove"],
@@ -52,7 +52,7 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
             Ok(()) => session.println(name)?,
             // Forced: it is gone, which is what was wanted.
             Err(error) if force && error.is_not_found() => session.warn(&error.to_string()),
-            Err(error @ Error::NoDaemon { .. }) => return Err(error),
+            Err(error) if error.is_no_daemon() => return Err(error.into()),
             Err(error) => failures.push(error.to_string()),
         }
     }

@@ -3,12 +3,12 @@
 use dhow_api::image::ImageDeleted;
 
 use super::runner;
-use crate::client::Request;
-use crate::client::request::escape_path;
 use crate::command::{Arguments, Command, Completes};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::flags::{Flag, Kind, Parsed};
 use crate::session::{Session, all_or};
+use dhow_client::Request;
+use dhow_client::request::escape_path;
 
 pub(crate) const COMMAND: Command = Command {
     also: "image rm, image remove, rmi",
@@ -56,7 +56,7 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
         }
         match client.json::<Vec<ImageDeleted>>(request).await {
             Ok(deleted) => session.print(&report(&deleted))?,
-            Err(error @ Error::NoDaemon { .. }) => return Err(error),
+            Err(error) if error.is_no_daemon() => return Err(error.into()),
             Err(error) => {
                 missing += usize::from(error.is_not_found());
                 failures.push(error.to_string());

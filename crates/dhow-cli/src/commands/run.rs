@@ -7,12 +7,12 @@ use super::wait::{Condition, Waiting};
 use super::{attach as attach_command, check_tty, create, runner};
 use crate::attach::signals::{follow_size, forward};
 use crate::attach::{self, Ended, Streams};
-use crate::client::{Client, Request};
 use crate::command::{Arguments, Command, Completes, Section};
 use crate::error::{Error, Result};
 use crate::flags::{Flag, Parsed};
 use crate::options::table::CONTAINER;
 use crate::session::Session;
+use dhow_client::{Client, Request};
 
 pub(crate) const COMMAND: Command = Command {
     also: "container run, run",
@@ -106,7 +106,7 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
 async fn make(session: &Session, flags: &Parsed, request: CreateRequest) -> Result<String> {
     create::create(session, flags, request)
         .await
-        .map_err(|error| failure(session, error))
+        .map_err(|error| failure(session, error.into()))
 }
 
 /// Joins the streams, starts the container and waits for what is to be waited for.
@@ -140,7 +140,7 @@ async fn attached(
             // The container is being removed; who starts the next one should find it gone.
             waiting.code(session).await;
         }
-        return Err(failure(session, error));
+        return Err(failure(session, error.into()));
     }
     let Some(hijacked) = hijacked else {
         return session.println(id);

@@ -7,12 +7,12 @@ use dhow_terminal::is_terminal;
 
 use super::runner;
 use crate::attach::failed;
-use crate::client::request::escape;
-use crate::client::{Request, Response};
 use crate::command::{Arguments, Command, Completes};
 use crate::error::{Error, Result, go_io};
 use crate::flags::{Flag, Parsed};
 use crate::session::Session;
+use dhow_client::request::escape;
+use dhow_client::{Request, Response};
 
 pub(crate) const COMMAND: Command = Command {
     also: "image save, save",

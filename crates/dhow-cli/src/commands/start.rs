@@ -7,12 +7,12 @@ use super::wait::{Condition, Waiting};
 use super::{attach as attach_command, check_tty, runner};
 use crate::attach::signals::{follow_size, forward};
 use crate::attach::{self, Ended, Streams};
-use crate::client::request::escape;
-use crate::client::{Client, Request};
 use crate::command::{Arguments, Command, Completes};
 use crate::error::{Error, Result};
 use crate::flags::{Flag, Parsed};
 use crate::session::Session;
+use dhow_client::request::escape;
+use dhow_client::{Client, Request};
 
 pub(crate) const COMMAND: Command = Command {
     also: "container start, start",
@@ -110,7 +110,7 @@ async fn start_all(session: &Session, client: &Client, names: &[String]) -> Resu
             .await
         {
             Ok(()) => session.println(name)?,
-            Err(error @ Error::NoDaemon { .. }) => return Err(error),
+            Err(error) if error.is_no_daemon() => return Err(error.into()),
             Err(error) => {
                 session.warn(&error.to_string());
                 failed.push(name.as_str());

@@ -9,13 +9,13 @@ use futures::future::join_all;
 use tokio::sync::mpsc;
 
 use super::runner;
-use crate::client::request::escape;
-use crate::client::{Client, Request};
 use crate::command::{Arguments, Command, Completes};
 use crate::error::{Error, Result};
 use crate::flags::{Flag, Parsed};
 use crate::format::{self, Layout, Row};
 use crate::session::Session;
+use dhow_client::request::escape;
+use dhow_client::{Client, Request};
 
 pub(crate) const COMMAND: Command = Command {
     also: "container stats, stats",

@@ -7,12 +7,12 @@ use dhow_terminal::units::human_size;
 use tokio::io::{AsyncWriteExt, copy};
 
 use super::{events, info, prune, runner, volume};
-use crate::client::Request;
 use crate::command::{Command, Section};
 use crate::error::Result;
 use crate::flags::{Flag, Parsed};
 use crate::format::{self, Layout, Row, container, image};
 use crate::session::Session;
+use dhow_client::Request;
 
 pub(crate) const COMMAND: Command = Command::group(
     "system",
@@ -257,7 +257,7 @@ fn verbose(session: &Session, usage: &DiskUsage) -> Result<()> {
 async fn dial(session: &Session, _flags: &Parsed) -> Result<()> {
     let stream = session.client()?.dial().await?;
     let (mut reader, mut writer) = tokio::io::split(stream);
-    let mut input = crate::attach::input::chunks(std::io::stdin());
+    let mut input = dhow_client::input::chunks(std::io::stdin());
     let send = async {
         while let Some(Ok(chunk)) = input.recv().await {
             writer.write_all(&chunk).await?;

@@ -3,12 +3,12 @@
 use dhow_oci::Reference;
 
 use super::runner;
-use crate::client::Request;
-use crate::client::request::escape_path;
 use crate::command::{Arguments, Command, Completes};
 use crate::error::{Error, Result};
 use crate::flags::Parsed;
 use crate::session::Session;
+use dhow_client::Request;
+use dhow_client::request::escape_path;
 
 pub(crate) const COMMAND: Command = Command {
     also: "image tag, tag",
@@ -43,5 +43,5 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
     let request = Request::post(format!("/images/{}/tag", escape_path(source)))
         .query("repo", reference.name())
         .query("tag", reference.tag().unwrap_or_default());
-    session.client()?.done(request).await
+    Ok(session.client()?.done(request).await?)
 }

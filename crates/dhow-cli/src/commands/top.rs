@@ -3,12 +3,12 @@
 use dhow_api::container::TopResponse;
 
 use super::runner;
-use crate::client::Request;
-use crate::client::request::escape;
 use crate::command::{Arguments, Command, Completes};
 use crate::error::Result;
 use crate::flags::Parsed;
 use crate::session::Session;
+use dhow_client::Request;
+use dhow_client::request::escape;
 
 pub(crate) const COMMAND: Command = Command {
     also: "container top, top",

@@ -1,12 +1,12 @@
 //! `unpause`: lets frozen containers go on.
 
 use super::runner;
-use crate::client::Request;
-use crate::client::request::escape;
 use crate::command::{Arguments, Command, Completes};
 use crate::error::Result;
 use crate::flags::Parsed;
 use crate::session::Session;
+use dhow_client::Request;
+use dhow_client::request::escape;
 
 pub(crate) const COMMAND: Command = Command {
     also: "container unpause, unpause",

@@ -4,13 +4,13 @@ use dhow_terminal::units::parse_bytes;
 use serde_json::{Value, json};
 
 use super::runner;
-use crate::client::Request;
-use crate::client::request::escape;
 use crate::command::{Arguments, Command, Completes};
 use crate::error::{Error, Result};
 use crate::flags::{Flag, Kind, Parsed};
 use crate::options::resources;
 use crate::session::{Session, all_or};
+use dhow_client::Request;
+use dhow_client::request::escape;
 
 pub(crate) const COMMAND: Command = Command {
     also: "container update, update",
@@ -94,7 +94,7 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
                 let given = answer["Warnings"].as_array().cloned().unwrap_or_default();
                 warnings.extend(given.iter().filter_map(Value::as_str).map(str::to_owned));
             }
-            Err(error @ Error::NoDaemon { .. }) => return Err(error),
+            Err(error) if error.is_no_daemon() => return Err(error.into()),
             Err(error) => failures.push(error.to_string()),
         }
     }

@@ -6,13 +6,14 @@ use dhow_terminal::template::{Record, Template, Value};
 use serde_json::{Value as Json, json};
 
 use super::runner;
-use crate::client::{MAX_VERSION, Request};
 use crate::command::{Command, Section};
-use crate::config::{context, version};
 use crate::error::{Error, Result};
 use crate::flags::{Flag, Parsed};
 use crate::format::document;
+use crate::globals::version;
 use crate::session::Session;
+use dhow_client::context;
+use dhow_client::{MAX_VERSION, Request};
 
 pub(crate) const COMMAND: Command = Command {
     flags: &[&[
@@ -38,7 +39,7 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
             })
         })
         .transpose()?;
-    let server: Result<Json> = client.json(Request::get("/version")).await;
+    let server: Result<Json, _> = client.json(Request::get("/version")).await;
     let api = client.version().await.unwrap_or(MAX_VERSION).to_owned();
     let ours = client_info(session, &api);
     match template {
@@ -61,7 +62,7 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
             session.print(&text)?;
         }
     }
-    server.map(drop)
+    server.map(drop).map_err(Error::from)
 }
 
 /// The whole answer, as the Go struct templates see.

@@ -6,15 +6,15 @@ use dhow_terminal::units::human_size;
 use serde_json::json;
 
 use super::{inspect, prune, runner};
-use crate::client::Request;
-use crate::client::request::escape;
 use crate::command::{Arguments, Command, Completes};
 use crate::error::{Error, Result};
 use crate::flags::{Flag, Kind, Parsed};
 use crate::format::{self, Layout, Row, label, labels_text};
-use crate::options::filters::{self, Filters};
+use crate::options::filters;
 use crate::options::pairs;
 use crate::session::Session;
+use dhow_client::request::escape;
+use dhow_client::{Filters, Request};
 
 pub(crate) const COMMAND: Command = Command::group(
     "volume",

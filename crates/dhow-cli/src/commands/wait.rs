@@ -4,12 +4,12 @@ use dhow_api::container::WaitResponse;
 use serde_json::Value;
 
 use super::runner;
-use crate::client::request::escape;
-use crate::client::{Client, Request, Response};
 use crate::command::{Arguments, Command, Completes};
 use crate::error::{Error, Result};
 use crate::flags::Parsed;
 use crate::session::Session;
+use dhow_client::request::escape;
+use dhow_client::{Client, Request, Response};
 
 pub(crate) const COMMAND: Command = Command {
     also: "container wait, wait",
@@ -60,7 +60,7 @@ impl Waiting {
         };
         let path = format!("/containers/{}/wait", escape(container));
         let request = Request::post(path).query_if(!condition.is_empty(), "condition", condition);
-        client.send(request).await.map(Self)
+        Ok(Self(client.send(request).await?))
     }
 
     /// The container's exit code, or 125 where it cannot be known.
@@ -107,7 +107,8 @@ impl Waiting {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use crate::client::tests::{common, no_raw, reply, session, with_engine};
+    use crate::tests::{session, with_engine};
+    use dhow_testkit::scripted::{common, no_raw, reply};
 
     fn answers(request: &str) -> String {
         let code = |body| reply("200 OK", body);
@@ -124,7 +125,7 @@ mod tests {
 
     #[test]
     fn exit_codes_are_the_containers_or_125() {
-        with_engine(answers, no_raw, async |client, _| {
+        with_engine(answers, no_raw, async |client| {
             let session = session("unix:///nonexistent");
             for (name, condition, code) in [
                 ("seven", Condition::NextExit, 7),

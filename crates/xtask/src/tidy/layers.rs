@@ -13,6 +13,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("dhow-oci", 1),
     ("dhow-api", 1),
     ("dhow-hello", 1),
+    ("dhow-tls", 1),
     ("dhow-archive", 2),
     ("dhow-metadata", 2),
     ("dhow-content", 2),
@@ -23,6 +24,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("dhow-network", 3),
     ("dhow-volume", 3),
     ("dhow-distribution", 3),
+    ("dhow-client", 3),
     ("dhow-image", 4),
     ("dhow-shim", 4),
     ("dhow-cli", 4),
@@ -44,6 +46,7 @@ const DEVELOPMENT: u8 = 9;
 const WIRE_USERS: &[&str] = &[
     "dhow-server",
     "dhow-daemon",
+    "dhow-client",
     "dhow-cli",
     "dhow-testkit",
     "dhow-e2e",

@@ -27,6 +27,7 @@ const RESERVED: &[Reserved] = &[
         users: &[
             "dhow",
             "dhow-cli",
+            "dhow-client",
             "dhow-daemon",
             "dhow-testkit",
             "dhow-e2e",

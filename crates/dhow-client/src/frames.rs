@@ -7,14 +7,16 @@ use crate::error::{Error, Result};
 
 /// Which of the container's streams a frame belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stream {
+pub enum Stream {
+    /// What goes to standard output.
     Stdout,
+    /// What goes to standard error.
     Stderr,
 }
 
 /// Takes frames apart, however the bytes arrive; data is handed on before its frame is complete.
 #[derive(Debug, Default)]
-pub(crate) struct Decoder {
+pub struct Decoder {
     pending: BytesMut,
     current: Option<(Target, usize)>,
 }
@@ -30,7 +32,7 @@ const HEADER: usize = 8;
 
 impl Decoder {
     /// Adds what arrived.
-    pub(crate) fn feed(&mut self, data: &[u8]) {
+    pub fn feed(&mut self, data: &[u8]) {
         self.pending.extend_from_slice(data);
     }
 
@@ -38,7 +40,7 @@ impl Decoder {
     ///
     /// # Errors
     /// If the bytes are no frames, or a frame carries an error of the engine.
-    pub(crate) fn next(&mut self) -> Result<Option<(Stream, Bytes)>> {
+    pub fn next(&mut self) -> Result<Option<(Stream, Bytes)>> {
         loop {
             let Some((target, left)) = self.current else {
                 if self.pending.len() < HEADER {

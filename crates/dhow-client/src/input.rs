@@ -10,7 +10,7 @@ const CHUNK: usize = 64 * 1024;
 
 /// The chunks of `input` as they come; the channel closes at its end. A chunk taken too early costs nothing, so the
 /// channel is short.
-pub(crate) fn chunks(mut input: impl Read + Send + 'static) -> mpsc::Receiver<io::Result<Bytes>> {
+pub fn chunks(mut input: impl Read + Send + 'static) -> mpsc::Receiver<io::Result<Bytes>> {
     let (sender, receiver) = mpsc::channel(4);
     std::thread::spawn(move || {
         let mut buffer = vec![0; CHUNK];

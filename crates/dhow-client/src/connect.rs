@@ -10,15 +10,15 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use super::tls::Tls;
-use crate::config::context::Target;
+use crate::context::Target;
 use crate::error::{Error, Result};
+use crate::tls::Tls;
 
 /// A connection of any sort.
-pub(crate) type Stream = Box<dyn Connection>;
+pub type Stream = Box<dyn Connection>;
 
 /// What HTTP can be spoken over.
-pub(crate) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
 

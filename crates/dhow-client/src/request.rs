@@ -9,14 +9,16 @@ use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use hyper::body::Frame;
 
 use crate::error::{Error, Result};
+use crate::filters::Filters;
 
 /// A request's body.
-pub(crate) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
+pub type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 
 /// A request under construction; the path is without the API version.
-pub(crate) struct Request {
+pub struct Request {
     method: Method,
-    pub(crate) path: String,
+    /// Below the version: `/containers/json`.
+    pub path: String,
     query: Vec<(String, String)>,
     headers: Vec<(String, String)>,
     body: Body,
@@ -36,33 +38,39 @@ impl Request {
         }
     }
 
-    pub(crate) fn get(path: impl Into<String>) -> Self {
+    /// `GET`.
+    pub fn get(path: impl Into<String>) -> Self {
         Self::new(Method::GET, path)
     }
 
-    pub(crate) fn head(path: impl Into<String>) -> Self {
+    /// `HEAD`.
+    pub fn head(path: impl Into<String>) -> Self {
         Self::new(Method::HEAD, path)
     }
 
-    pub(crate) fn post(path: impl Into<String>) -> Self {
+    /// `POST`.
+    pub fn post(path: impl Into<String>) -> Self {
         Self::new(Method::POST, path)
     }
 
-    pub(crate) fn put(path: impl Into<String>) -> Self {
+    /// `PUT`.
+    pub fn put(path: impl Into<String>) -> Self {
         Self::new(Method::PUT, path)
     }
 
-    pub(crate) fn delete(path: impl Into<String>) -> Self {
+    /// `DELETE`.
+    pub fn delete(path: impl Into<String>) -> Self {
         Self::new(Method::DELETE, path)
     }
 
-    pub(crate) fn query(mut self, name: &str, value: impl Into<String>) -> Self {
+    /// Adds a parameter.
+    pub fn query(mut self, name: &str, value: impl Into<String>) -> Self {
         self.query.push((name.to_owned(), value.into()));
         self
     }
 
     /// Adds the parameter where the condition holds.
-    pub(crate) fn query_if(self, condition: bool, name: &str, value: impl Into<String>) -> Self {
+    pub fn query_if(self, condition: bool, name: &str, value: impl Into<String>) -> Self {
         if condition {
             self.query(name, value)
         } else {
@@ -71,27 +79,32 @@ impl Request {
     }
 
     /// Adds `filters` where there are any.
-    pub(crate) fn filters(self, filters: &crate::options::filters::Filters) -> Self {
+    pub fn filters(self, filters: &Filters) -> Self {
         match filters.to_json() {
             Some(json) => self.query("filters", json),
             None => self,
         }
     }
 
-    pub(crate) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+    /// Adds a header.
+    pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
         self
     }
 
-    pub(crate) fn json(mut self, value: &impl serde::Serialize) -> Result<Self> {
+    /// A JSON body.
+    ///
+    /// # Errors
+    /// If the value cannot be written as JSON.
+    pub fn json(mut self, value: &impl serde::Serialize) -> Result<Self> {
         let bytes = serde_json::to_vec(value).map_err(|error| Error::text(error.to_string()))?;
         self.body = Full::new(Bytes::from(bytes)).map_err(never).boxed_unsync();
         Ok(self.header("Content-Type", "application/json"))
     }
 
     /// A body read from `input` in a thread of its own, as the engine takes it.
-    pub(crate) fn stream(mut self, input: impl std::io::Read + Send + 'static) -> Self {
-        let chunks = crate::attach::input::chunks(input);
+    pub fn stream(mut self, input: impl std::io::Read + Send + 'static) -> Self {
+        let chunks = crate::input::chunks(input);
         let frames = futures::stream::unfold(chunks, async |mut chunks| {
             chunks
                 .recv()
@@ -143,7 +156,7 @@ impl Request {
 }
 
 /// Percent-encodes one part of a path or query.
-pub(crate) fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
@@ -157,7 +170,7 @@ pub(crate) fn escape(text: &str) -> String {
 }
 
 /// Percent-encodes a name that may hold slashes, such as an image's.
-pub(crate) fn escape_path(text: &str) -> String {
+pub fn escape_path(text: &str) -> String {
     text.split('/').map(escape).collect::<Vec<_>>().join("/")
 }
 

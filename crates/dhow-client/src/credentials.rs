@@ -9,14 +9,14 @@ use dhow_api::auth::AuthConfig;
 use dhow_oci::Reference;
 use serde_json::{Value, json};
 
-use super::Config;
+use crate::config::Config;
 use crate::error::{Error, Result};
 
 /// The key of Docker Hub's credentials.
-pub(crate) const HUB: &str = "https://index.docker.io/v1/";
+pub const HUB: &str = "https://index.docker.io/v1/";
 
 /// The key under which the credentials for an image's registry are kept.
-pub(crate) fn registry_key(reference: &Reference) -> String {
+pub fn registry_key(reference: &Reference) -> String {
     match reference.domain() {
         "docker.io" => HUB.to_owned(),
         domain => domain.to_owned(),
@@ -24,12 +24,12 @@ pub(crate) fn registry_key(reference: &Reference) -> String {
 }
 
 /// The `X-Registry-Auth` header for the registry of `reference`.
-pub(crate) fn header(config: &Config, reference: &Reference) -> Result<String> {
+pub fn header(config: &Config, reference: &Reference) -> Result<String> {
     Ok(encode(&find(config, &registry_key(reference))?))
 }
 
 /// Credentials in the form of the `X-Registry-Auth` header; empty fields are left out.
-pub(crate) fn encode(credentials: &AuthConfig) -> String {
+pub fn encode(credentials: &AuthConfig) -> String {
     let mut value = serde_json::to_value(credentials).unwrap_or_default();
     if let Some(fields) = value.as_object_mut() {
         fields.retain(|_, field| field.as_str().is_some_and(|text| !text.is_empty()));
@@ -38,7 +38,7 @@ pub(crate) fn encode(credentials: &AuthConfig) -> String {
 }
 
 /// The credentials kept for a registry; empty ones where there are none.
-pub(crate) fn find(config: &Config, registry: &str) -> Result<AuthConfig> {
+pub fn find(config: &Config, registry: &str) -> Result<AuthConfig> {
     match helper(config, registry) {
         Some(program) => from_helper(&program, registry),
         None => Ok(from_file(config, registry)),
@@ -117,7 +117,7 @@ fn hostname(registry: &str) -> &str {
 }
 
 /// Keeps credentials; says whether they now stand unencrypted in `config.json`.
-pub(crate) fn store(config: &mut Config, credentials: &AuthConfig) -> Result<bool> {
+pub fn store(config: &mut Config, credentials: &AuthConfig) -> Result<bool> {
     let registry = credentials.serveraddress.clone();
     if let Some(program) = helper(config, &registry) {
         let (user, secret) = if credentials.identitytoken.is_empty() {
@@ -144,7 +144,7 @@ pub(crate) fn store(config: &mut Config, credentials: &AuthConfig) -> Result<boo
 }
 
 /// Forgets a registry's credentials; says whether there were any.
-pub(crate) fn erase(config: &mut Config, registry: &str) -> Result<bool> {
+pub fn erase(config: &mut Config, registry: &str) -> Result<bool> {
     if let Some(program) = helper(config, registry) {
         call(&program, "erase", registry)?;
     }
@@ -211,7 +211,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let text = r#"{"credHelpers":{"x.example":"none-such"},"other":[1],"auths":{"https://old.example/v1/":{"auth":"dTpw"}}}"#;
         std::fs::write(folder.path().join("config.json"), text).unwrap();
-        let load = || Config::load_from(folder.path().to_path_buf()).unwrap();
+        let load = || Config::load(folder.path().to_path_buf()).unwrap();
         let mut config = load();
         let old = find(&config, "old.example").unwrap();
         assert_eq!((old.username.as_str(), old.password.as_str()), ("u", "p"));

@@ -4,35 +4,41 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::{Config, Globals, TlsFiles, variable};
+use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::settings::{Globals, TlsFiles, variable};
 
 /// The address used where nobody names another one.
-pub(crate) const DEFAULT_HOST: &str = "unix:///run/dhow/dhow.sock";
+pub const DEFAULT_HOST: &str = "unix:///run/dhow/dhow.sock";
 
 /// An engine's address and how it was chosen.
 #[derive(Debug, Clone)]
-pub(crate) struct Target {
-    pub(crate) host: String,
-    pub(crate) tls: Option<TlsFiles>,
+pub struct Target {
+    /// An address with its scheme.
+    pub host: String,
+    /// How to speak TLS, where it is to be spoken.
+    pub tls: Option<TlsFiles>,
     /// Nobody chose it, so that an engine may be started there.
-    pub(crate) default: bool,
+    pub default: bool,
 }
 
 /// A context as its file describes it.
 #[derive(Debug, Clone)]
-pub(crate) struct Context {
-    pub(crate) name: String,
-    pub(crate) description: String,
-    pub(crate) host: String,
+pub struct Context {
+    /// What it is called.
+    pub name: String,
+    /// What its owner says of it.
+    pub description: String,
+    /// The engine's address; empty where it names none.
+    pub host: String,
     skip_verify: bool,
     tls: PathBuf,
     /// The file's own JSON.
-    pub(crate) document: Value,
+    pub document: Value,
 }
 
 /// The name of the context in use, as Docker decides: a named host goes before the environment's and the file's.
-pub(crate) fn current(globals: &Globals, config: &Config) -> String {
+pub fn current(globals: &Globals, config: &Config) -> String {
     if let Some(name) = &globals.context {
         return name.clone();
     }
@@ -48,7 +54,7 @@ pub(crate) fn current(globals: &Globals, config: &Config) -> String {
 }
 
 /// The engine to talk to.
-pub(crate) fn target(globals: &Globals, config: &Config) -> Result<Target> {
+pub fn target(globals: &Globals, config: &Config) -> Result<Target> {
     let name = current(globals, config);
     if name != "default" {
         let context = find(config, &name)?;
@@ -72,7 +78,7 @@ pub(crate) fn target(globals: &Globals, config: &Config) -> Result<Target> {
 }
 
 /// The context called `name`.
-pub(crate) fn find(config: &Config, name: &str) -> Result<Context> {
+pub fn find(config: &Config, name: &str) -> Result<Context> {
     all(config).into_iter().find(|context| context.name == name).ok_or_else(|| {
         let id = dhow_oci::Digest::of(name.as_bytes());
         let file = config.folder.join("contexts/meta").join(id.hex()).join("meta.json");
@@ -84,7 +90,7 @@ pub(crate) fn find(config: &Config, name: &str) -> Result<Context> {
 }
 
 /// Every context there is, by name, without the default one.
-pub(crate) fn all(config: &Config) -> Vec<Context> {
+pub fn all(config: &Config) -> Vec<Context> {
     let contexts = config.folder.join("contexts");
     let entries = std::fs::read_dir(contexts.join("meta"))
         .into_iter()

@@ -1,18 +1,7 @@
-//! The engine's client: HTTP over a unix socket, TCP, TLS or `ssh`.
-//!
-//! A [`Client`] holds the address, the API version both sides know (agreed upon by the first request's `_ping`)
-//! and one idle connection. [`Request`]s are built fluently and sent by [`Client::send`] (any answer),
-//! [`Client::json`] (a document) or [`Client::hijack`] (a raw stream in both directions).
-
-pub(crate) mod connect;
-pub(crate) mod frames;
-pub(crate) mod request;
-mod tls;
-
-#[cfg(test)]
-pub(crate) mod tests;
+//! [`Client`]: requests, answers, and the connection they share.
 
 use std::cell::RefCell;
+use std::pin::Pin;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -23,22 +12,26 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 
-use crate::config::context::{self, Target};
-use crate::config::{Config, Globals, variable};
-use crate::error::{Error, Result};
-use connect::Endpoint;
-pub(crate) use request::{Body, Request};
+use crate::config::Config;
+use crate::connect::{self, Endpoint};
+use crate::context::{self, Target};
+use crate::error::{Error, Result, go_io};
+use crate::request::{Body, Request};
+use crate::settings::{Globals, variable};
 
 /// The newest API version this client speaks.
-pub(crate) const MAX_VERSION: &str = dhow_api::API_VERSION;
+pub const MAX_VERSION: &str = dhow_api::API_VERSION;
 /// What an engine speaks that does not say.
 const OLD_VERSION: &str = "1.24";
 
+/// Starts an engine at the default address, where nobody answers there; returns when it serves.
+pub type Autostart = fn() -> Pin<Box<dyn Future<Output = Result<()>>>>;
+
 /// The engine, as seen from here.
-pub(crate) struct Client {
+pub struct Client {
     target: Target,
     endpoint: Endpoint,
-    autostart: bool,
+    autostart: Option<Autostart>,
     headers: Vec<(String, String)>,
     idle: RefCell<Option<SendRequest<Body>>>,
     version: OnceCell<String>,
@@ -46,13 +39,20 @@ pub(crate) struct Client {
 }
 
 /// An answer whose body has not been read.
-pub(crate) struct Response {
-    pub(crate) headers: http::HeaderMap,
-    pub(crate) body: Incoming,
+pub struct Response {
+    /// The answer's headers.
+    pub headers: http::HeaderMap,
+    /// What has not been read yet.
+    pub body: Incoming,
 }
 
 impl Client {
-    pub(crate) fn new(globals: &Globals, config: &Config) -> Result<Self> {
+    /// A client of the engine that the settings name; nothing is connected yet. `autostart` is called where nobody
+    /// named an engine and none answers.
+    ///
+    /// # Errors
+    /// If the context is unknown, or the address or its certificates are not usable.
+    pub fn new(globals: &Globals, config: &Config, autostart: Option<Autostart>) -> Result<Self> {
         let target = context::target(globals, config)?;
         let endpoint = Endpoint::parse(&target)?;
         let headers = config.object("HttpHeaders").into_iter().flatten();
@@ -62,7 +62,7 @@ impl Client {
         let version = variable("DOCKER_API_VERSION")
             .map(|version| version.trim_start_matches('v').to_owned());
         Ok(Self {
-            autostart: globals.autostart && target.default,
+            autostart: autostart.filter(|_| target.default),
             target,
             endpoint,
             headers,
@@ -73,12 +73,12 @@ impl Client {
     }
 
     /// The engine's address as errors name it.
-    pub(crate) fn host(&self) -> &str {
+    pub fn host(&self) -> &str {
         &self.target.host
     }
 
     /// The API version both sides know.
-    pub(crate) async fn version(&self) -> Result<&str> {
+    pub async fn version(&self) -> Result<&str> {
         self.version_for(&Request::head("/_ping")).await
     }
 
@@ -108,7 +108,7 @@ impl Client {
     }
 
     /// Sends a request; an answer that is an error becomes one here.
-    pub(crate) async fn send(&self, request: Request) -> Result<Response> {
+    pub async fn send(&self, request: Request) -> Result<Response> {
         let prefix = format!("/v{}", self.version_for(&request).await?);
         let response = self.exchange(request, &prefix).await?;
         if is_success(response.status()) {
@@ -122,14 +122,14 @@ impl Client {
     }
 
     /// Sends a request and decodes the document it is answered with.
-    pub(crate) async fn json<T: DeserializeOwned>(&self, request: Request) -> Result<T> {
+    pub async fn json<T: DeserializeOwned>(&self, request: Request) -> Result<T> {
         let bytes = self.bytes(request).await?;
         serde_json::from_slice(&bytes)
             .map_err(|error| Error::text(format!("the daemon's answer cannot be read: {error}")))
     }
 
     /// Sends a request and reads the whole answer.
-    pub(crate) async fn bytes(&self, request: Request) -> Result<Bytes> {
+    pub async fn bytes(&self, request: Request) -> Result<Bytes> {
         let prefix = format!("/v{}", self.version_for(&request).await?);
         let (sender, response) = self.attempt(request, &prefix).await?;
         if !is_success(response.status()) {
@@ -146,12 +146,12 @@ impl Client {
     }
 
     /// Sends a request whose answer has no content of interest.
-    pub(crate) async fn done(&self, request: Request) -> Result<()> {
+    pub async fn done(&self, request: Request) -> Result<()> {
         self.bytes(request).await.map(drop)
     }
 
     /// Sends a request that turns the connection into a raw stream.
-    pub(crate) async fn hijack(&self, request: Request) -> Result<Hijacked> {
+    pub async fn hijack(&self, request: Request) -> Result<Hijacked> {
         let prefix = format!("/v{}", self.version_for(&request).await?);
         let request = request
             .header("Connection", "Upgrade")
@@ -173,7 +173,7 @@ impl Client {
     }
 
     /// Opens a connection that speaks no HTTP yet (`dial-stdio`).
-    pub(crate) async fn dial(&self) -> Result<connect::Stream> {
+    pub async fn dial(&self) -> Result<connect::Stream> {
         self.endpoint
             .connect()
             .await
@@ -219,14 +219,16 @@ impl Client {
     async fn open(&self, path: &str) -> Result<SendRequest<Body>> {
         let stream = match self.endpoint.connect().await {
             Ok(stream) => stream,
-            Err(error) if self.autostart && crate::autostart::would_help(&error) => {
-                crate::autostart::start().await?;
+            Err(error) => {
+                let Some(start) = self.autostart.filter(|_| nobody(&error)) else {
+                    return Err(self.unreachable(&error, path));
+                };
+                start().await?;
                 self.endpoint
                     .connect()
                     .await
                     .map_err(|error| self.unreachable(&error, path))?
             }
-            Err(error) => return Err(self.unreachable(&error, path)),
         };
         let (sender, connection) = hyper::client::conn::http1::Builder::new()
             .max_buf_size(1 << 20)
@@ -240,7 +242,7 @@ impl Client {
     /// Docker's text for an engine that cannot be reached.
     fn unreachable(&self, error: &std::io::Error, path: &str) -> Error {
         let host = self.host().to_owned();
-        let reason = crate::error::go_io(error);
+        let reason = go_io(error);
         match (&self.endpoint, error.kind()) {
             (Endpoint::Unix(socket), std::io::ErrorKind::PermissionDenied) => {
                 let socket = socket.display().to_string();
@@ -272,14 +274,18 @@ impl Client {
     }
 }
 
+/// A connection after HTTP has ended on it.
+pub type RawStream = TokioIo<Upgraded>;
+
 /// A raw stream to a container.
-pub(crate) struct Hijacked {
-    pub(crate) stream: TokioIo<Upgraded>,
+pub struct Hijacked {
+    /// Both directions; half-closing it ends the input.
+    pub stream: RawStream,
 }
 
 impl Response {
     /// The next piece of the body; `None` at its end.
-    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>> {
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
         loop {
             match self.body.frame().await {
                 None => return Ok(None),
@@ -294,12 +300,20 @@ impl Response {
     }
 
     /// A header's value, or an empty text.
-    pub(crate) fn header(&self, name: &str) -> &str {
+    pub fn header(&self, name: &str) -> &str {
         self.headers
             .get(name)
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default()
     }
+}
+
+/// Whether no engine listens there, rather than one that cannot be reached.
+fn nobody(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused
+    )
 }
 
 /// Not modified means that what was asked for is so already.
@@ -349,7 +363,7 @@ fn reason(error: &hyper::Error) -> String {
         innermost = source;
     }
     match innermost.downcast_ref::<std::io::Error>() {
-        Some(error) => crate::error::go_io(error),
+        Some(error) => go_io(error),
         None => innermost.to_string(),
     }
 }
