@@ -50,7 +50,7 @@ pub struct MemoryStats {
     pub max_usage: Option<u64>,
     /// The limit.
     pub limit: Option<u64>,
-    /// Times the limit was hit.
+    /// Times the limit was hit (v1), or times it led to being out of memory (v2, which counts the others as normal).
     pub failures: u64,
     /// Out-of-memory kills.
     pub oom_kills: u64,
@@ -65,7 +65,7 @@ pub struct IoStats {
     pub major: u32,
     /// The device's minor number.
     pub minor: u32,
-    /// `read`, `write`, `sync`, `async`, `discard`, `total`.
+    /// In the kernel's words: `Read`, `Write`, `Sync`, `Async`, `Discard`, `Total` of v1, `read`, `write`, `discard` of v2.
     pub operation: String,
     /// Bytes.
     pub bytes: u64,
@@ -126,7 +126,8 @@ fn memory_v1(path: &Path) -> MemoryStats {
 }
 
 fn io_v1(path: &Path) -> Vec<IoStats> {
-    let mut all: BTreeMap<(u32, u32, String), IoStats> = BTreeMap::new();
+    // In the kernel's order; there are few lines.
+    let mut all: Vec<IoStats> = Vec::new();
     let sources = [
         ("blkio.throttle.io_service_bytes_recursive", true),
         ("blkio.throttle.io_serviced_recursive", false),
@@ -134,23 +135,33 @@ fn io_v1(path: &Path) -> Vec<IoStats> {
     for (file, bytes) in sources {
         let text = files::read(path, file).unwrap_or_default();
         for (major, minor, operation, amount) in text.lines().filter_map(io_line) {
-            let entry = all.entry((major, minor, operation.clone())).or_default();
-            (entry.major, entry.minor, entry.operation) = (major, minor, operation);
+            let known = all.iter().position(|entry| {
+                (entry.major, entry.minor) == (major, minor) && entry.operation == operation
+            });
+            let at = known.unwrap_or_else(|| {
+                all.push(IoStats {
+                    major,
+                    minor,
+                    operation: operation.to_owned(),
+                    ..IoStats::default()
+                });
+                all.len() - 1
+            });
             if bytes {
-                entry.bytes = amount
+                all[at].bytes = amount
             } else {
-                entry.operations = amount
+                all[at].operations = amount
             }
         }
     }
-    all.into_values().collect()
+    all
 }
 
 /// `8:0 Read 4096`; the line with the total has no device and is left out.
-fn io_line(line: &str) -> Option<(u32, u32, String, u64)> {
+fn io_line(line: &str) -> Option<(u32, u32, &str, u64)> {
     let mut parts = line.split_whitespace();
     let (major, minor) = parts.next()?.split_once(':')?;
-    let operation = parts.next()?.to_lowercase();
+    let operation = parts.next()?;
     Some((
         major.parse().ok()?,
         minor.parse().ok()?,
@@ -177,7 +188,7 @@ fn unified(path: &Path) -> Stats {
             usage: files::number(path, "memory.current").unwrap_or(0),
             max_usage: files::number(path, "memory.peak"),
             limit: files::number(path, "memory.max"),
-            failures: value(&events, "max"),
+            failures: value(&events, "oom"),
             oom_kills: value(&events, "oom_kill"),
             details: files::table(path, "memory.stat").into_iter().collect(),
         },
@@ -230,7 +241,7 @@ mod tests {
     fn io_lines_of_both_versions_are_understood() {
         assert_eq!(
             io_line("8:16 Read 4096"),
-            Some((8, 16, "read".into(), 4096))
+            Some((8, 16, "Read", 4096))
         );
         assert_eq!(io_line("Total 4096"), None);
         let lines = io_v2("254:0 rbytes=10 wbytes=20 rios=1 wios=2 dbytes=0 dios=0\n");

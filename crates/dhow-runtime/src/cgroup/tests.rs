@@ -91,6 +91,24 @@ fn limits_on_v1() {
 }
 
 #[test]
+fn a_cpuset_is_filled_through_a_parent_that_is_not_yet() {
+    // Two containers start at once: one has made their parent, the other comes before that is filled.
+    let top = tempfile::tempdir().unwrap();
+    let (parent, child) = (top.path().join("dhow"), top.path().join("dhow/abc"));
+    std::fs::create_dir_all(&child).unwrap();
+    for (directory, has) in [(top.path(), "0-1\n"), (&parent, "\n"), (&child, "\n")] {
+        std::fs::write(directory.join("cpuset.cpus"), has).unwrap();
+        std::fs::write(directory.join("cpuset.mems"), has).unwrap();
+        std::fs::write(directory.join("cgroup.clone_children"), "0").unwrap();
+    }
+    v1::fill_cpuset(&child).unwrap();
+    for file in ["cpuset.cpus", "cpuset.mems"] {
+        assert_eq!(std::fs::read_to_string(parent.join(file)).unwrap(), "0-1");
+        assert_eq!(std::fs::read_to_string(child.join(file)).unwrap(), "0-1");
+    }
+}
+
+#[test]
 fn limits_on_v2() {
     let fake = Fake::v2(&[
         "memory.max",

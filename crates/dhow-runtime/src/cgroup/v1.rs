@@ -318,13 +318,18 @@ impl Group<'_> {
 
 /// A new cpuset is empty and takes nobody in: gives it what its parent has. Groups made below it later are to get that
 /// without our help.
+///
+/// The parent may be new as well, and not yet filled by whoever made it a moment ago for a container of its own: then it
+/// is filled here too. The top of the hierarchy always has something.
 pub(super) fn fill_cpuset(directory: &Path) -> Result<(), Error> {
     let Some(parent) = directory.parent() else {
         return Ok(());
     };
-    if !files::read(directory, "cpuset.cpus")?.trim().is_empty() {
+    let is_empty = |file| Ok(files::read(directory, file)?.trim().is_empty());
+    if !is_empty("cpuset.cpus")? && !is_empty("cpuset.mems")? {
         return Ok(());
     }
+    fill_cpuset(parent)?;
     for file in ["cpuset.cpus", "cpuset.mems"] {
         files::write(directory, file, files::read(parent, file)?.trim())?;
     }
