@@ -6,6 +6,7 @@ use std::pin::Pin;
 use crate::error::Result;
 use crate::flags::{Flag, Parsed};
 use crate::session::Session;
+use crate::suggest;
 
 /// A command or a group of commands; all of them stand in `const` tables.
 #[derive(Debug, Clone, Copy)]
@@ -81,6 +82,7 @@ pub(crate) enum Completes {
     OneImage,
     Networks,
     Volumes,
+    Contexts,
     Files,
     NetworkThenContainer,
     Anything,
@@ -148,16 +150,10 @@ impl Command {
         let Action::Group(commands) = self.action else {
             return Vec::new();
         };
-        let mut near: Vec<(usize, &str)> = commands
+        let shown = commands
             .iter()
-            .filter(|command| command.section != Section::Hidden)
-            .map(|command| (distance(name, command.name), command.name))
-            .filter(|(distance, known)| {
-                *distance <= name.len().div_ceil(4) || known.starts_with(name)
-            })
-            .collect();
-        near.sort();
-        near.into_iter().map(|(_, known)| known).take(4).collect()
+            .filter(|command| command.section != Section::Hidden);
+        suggest::nearest(name, shown.map(|command| command.name))
     }
 
     /// The usage with the path before each of its forms.
@@ -198,22 +194,6 @@ impl Arguments {
     }
 }
 
-/// The edits between two words (Levenshtein).
-pub(crate) fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, a) in left.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in right.iter().enumerate() {
-            let replaced = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[right.len()]
-}
-
 /// What the arguments before a command name turned out to be.
 pub(crate) struct Found<'a> {
     pub(crate) command: &'static Command,
@@ -248,18 +228,6 @@ pub(crate) fn find<'a>(root: &'static Command, words: &'a [String]) -> Found<'a>
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn distance_counts_edits() {
-        for (left, right, edits) in [
-            ("ps", "ps", 0),
-            ("pss", "ps", 1),
-            ("iamges", "images", 2),
-            ("", "rm", 2),
-        ] {
-            assert_eq!(distance(left, right), edits);
-        }
-    }
 
     #[test]
     fn wrong_numbers_of_arguments_have_dockers_texts() {

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::flags::{Flag, Kind, Parsed};
 use crate::globals::{self, GLOBALS};
 use crate::session::Session;
-use dhow_client::{Config, Request};
+use dhow_client::{Config, Request, context};
 
 /// Prints what could follow `words`; never an error.
 pub(crate) fn run(globals: &Parsed, words: &[String]) -> Result<()> {
@@ -119,6 +119,7 @@ async fn values(flag: &Flag, session: &Option<Session>) -> Vec<String> {
     let fixed = |values: &[&str]| values.iter().map(|&value| value.to_owned()).collect();
     match flag.name {
         "network" => names(session, Completes::Networks).await,
+        "context" | "from" => names(session, Completes::Contexts).await,
         "volumes-from" => names(session, Completes::Containers(&[])).await,
         "restart" => fixed(&["always", "no", "on-failure", "unless-stopped"]),
         "pull" => fixed(&["always", "missing", "never"]),
@@ -163,6 +164,11 @@ async fn names(session: &Option<Session>, completes: Completes) -> Vec<String> {
         Completes::Images => images(session).await,
         Completes::Networks => listed(session, "/networks", "").await,
         Completes::Volumes => listed(session, "/volumes", "/Volumes").await,
+        Completes::Contexts => {
+            let kept = context::all(&session.config).into_iter();
+            let names = kept.map(|context| context.name);
+            Ok(names.chain([context::DEFAULT.to_owned()]).collect())
+        }
         Completes::Anything => {
             let mut all = containers(session, &[]).await.unwrap_or_default();
             all.extend(images(session).await.unwrap_or_default());

@@ -2,6 +2,10 @@
 
 use crate::command::{Action, Command, Section};
 use crate::flags::Flag;
+use crate::plugins::Plugin;
+
+/// Columns that the names of commands have at least.
+const NAME_COLUMNS: usize = 11;
 
 /// Help for the command at `path` (`docker container ls`), for a window of `columns`.
 pub(crate) fn command(command: &Command, path: &str, columns: usize) -> String {
@@ -36,14 +40,21 @@ pub(crate) fn command(command: &Command, path: &str, columns: usize) -> String {
 }
 
 /// Help for the whole program.
-pub(crate) fn root(root: &Command, program: &str, globals: &[Flag], columns: usize) -> String {
+pub(crate) fn root(
+    root: &Command,
+    program: &str,
+    globals: &[Flag],
+    plugins: &[Plugin],
+    columns: usize,
+) -> String {
     let Action::Group(commands) = root.action else {
         return String::new();
     };
     let mut text = format!("Usage:  {program} [OPTIONS] COMMAND\n\n{}\n", root.about);
     text += &section("Common Commands", commands, Section::Common);
-    text += &section("Management Commands", commands, Section::Management);
+    text += &management(commands, plugins);
     text += &section("Commands", commands, Section::Other);
+    text += &invalid(plugins);
     text += &format!("\nGlobal Options:\n{}", options(globals, columns));
     text += &format!("\nRun '{program} COMMAND --help' for more information on a command.\n");
     text
@@ -64,12 +75,45 @@ fn section(title: &str, commands: &[&Command], section: Section) -> String {
         .map(|command| command.name.len())
         .max()
         .unwrap_or(0)
-        .max(11);
+        .max(NAME_COLUMNS);
     let mut text = format!("\n{title}:\n");
     for command in listed {
         text += &format!("  {:width$} {}\n", command.name, command.about);
     }
     text
+}
+
+/// Groups of commands, and plugins, which have a star.
+fn management(commands: &[&Command], plugins: &[Plugin]) -> String {
+    let own = commands
+        .iter()
+        .filter(|command| command.section == Section::Management)
+        .map(|command| (command.name.to_owned(), command.about));
+    let plugins = plugins
+        .iter()
+        .filter(|plugin| plugin.error.is_none())
+        .map(|plugin| (format!("{}*", plugin.name), plugin.text("ShortDescription")));
+    let mut rows: Vec<_> = own.chain(plugins).collect();
+    rows.sort();
+    let mut text = String::from("\nManagement Commands:\n");
+    for (name, about) in rows {
+        text += &format!("  {name:NAME_COLUMNS$} {about}\n");
+    }
+    text
+}
+
+/// Plugins that cannot be used, and why.
+fn invalid(plugins: &[Plugin]) -> String {
+    let rows: String = plugins
+        .iter()
+        .filter_map(|plugin| Some((&plugin.name, plugin.error.as_ref()?)))
+        .map(|(name, error)| format!("  {name:NAME_COLUMNS$} {error}\n"))
+        .collect();
+    if rows.is_empty() {
+        rows
+    } else {
+        format!("\nInvalid Plugins:\n{rows}")
+    }
 }
 
 /// The table of flags, wrapped as `pflag` wraps it.

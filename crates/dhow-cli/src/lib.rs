@@ -17,7 +17,9 @@ mod globals;
 mod help;
 mod options;
 mod outcome;
+mod plugins;
 mod session;
+mod suggest;
 
 #[cfg(test)]
 mod tests;
@@ -55,144 +57,200 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
         .next()
         .filter(|name| !name.is_empty())
         .unwrap_or("dhow");
-    let code = run(program, words);
+    let line = CommandLine {
+        called_by: name,
+        program,
+        words,
+    };
+    let code = line.run();
     dhow_terminal::restore_all();
     ExitCode::from(code)
 }
 
-fn run(program: &str, words: &[String]) -> u8 {
-    match dispatch(program, words) {
-        Ok(()) => 0,
-        Err(error) => {
-            let text = error.to_string();
-            if !text.is_empty() {
-                outcome::to_stderr(&text);
+/// One command line.
+struct CommandLine<'a> {
+    /// The program as it was called, perhaps with its path.
+    called_by: &'a str,
+    /// `dhow` or `docker`.
+    program: &'a str,
+    words: &'a [String],
+}
+
+impl CommandLine<'_> {
+    fn run(&self) -> u8 {
+        match self.dispatch() {
+            Ok(()) => 0,
+            Err(error) => {
+                let text = error.to_string();
+                if !text.is_empty() {
+                    outcome::to_stderr(&text);
+                }
+                error.code()
             }
-            error.code()
         }
     }
-}
 
-fn dispatch(program: &str, words: &[String]) -> Result<(), Error> {
-    let root = &commands::ROOT;
-    let globals = match flags::parse(&[GLOBALS], false, words) {
-        Ok(Outcome::Parsed(parsed)) => parsed,
-        Ok(Outcome::Help(deprecated)) => return show_root_help(program, deprecated),
-        Err(error) => {
-            return Err(outcome::usage(
-                &error,
-                &format!("{program} [OPTIONS] COMMAND [ARG...]"),
-                program,
-            ));
+    fn dispatch(&self) -> Result<(), Error> {
+        let globals = match flags::parse(&[GLOBALS], false, self.words) {
+            Ok(Outcome::Parsed(parsed)) => parsed,
+            Ok(Outcome::Help(deprecated)) => return self.root_help(&Parsed::default(), deprecated),
+            Err(error) => {
+                let usage = format!("{} [OPTIONS] COMMAND [ARG...]", self.program);
+                let meant = suggest::flags(&error, &[GLOBALS]);
+                return Err(outcome::usage(&error, &meant, &usage, self.program));
+            }
+        };
+        if globals.switch("version") {
+            return outcome::to_stdout(&format!("{}\n", globals::version_line(self.program)));
         }
-    };
-    if globals.switch("version") {
-        return outcome::to_stdout(&format!("{}\n", globals::version_line(program)));
-    }
-    let rest = globals.arguments.clone();
-    match rest.first().map(String::as_str) {
-        Some("__complete") => return complete::run(&globals, &rest[1..]),
-        Some(autostart::HELPER) => {
-            return Ok(autostart::helper(rest.get(1).map_or("", String::as_str))?);
+        let rest = globals.arguments.clone();
+        match rest.first().map(String::as_str) {
+            Some("__complete") => return complete::run(&globals, &rest[1..]),
+            Some(autostart::HELPER) => {
+                return Ok(autostart::helper(rest.get(1).map_or("", String::as_str))?);
+            }
+            None => {
+                let plugins = plugins::all(&config(&globals)?, is_command);
+                outcome::to_stderr(self.root_help_text(&plugins).trim_end());
+                return Ok(());
+            }
+            Some("help") if rest.len() == 1 => return self.root_help(&globals, false),
+            _ => {}
         }
-        _ => {}
+        let asked = rest[0] == "help";
+        let found = command::find(&commands::ROOT, &rest[usize::from(asked)..]);
+        if found.path.is_empty() {
+            self.plugin(&found.rest[0], &globals)?;
+        }
+        if asked {
+            return self.help(&found, &globals, false);
+        }
+        self.command(&found, &globals)
     }
-    let found = match rest.first().map(String::as_str) {
-        None => {
-            outcome::to_stderr(help::root(root, program, GLOBALS, session::columns()).trim_end());
+
+    /// Becomes the plugin called `name`; returns where there is none.
+    fn plugin(&self, name: &str, globals: &Parsed) -> Result<(), Error> {
+        let config = config(globals)?;
+        let Some(plugin) = plugins::find(&config, name) else {
             return Ok(());
-        }
-        Some("help") if rest.len() == 1 => return show_root_help(program, false),
-        Some("help") => {
-            let found = command::find(root, &rest[1..]);
-            return show_help(&found, program, false);
-        }
-        Some(_) => command::find(root, &rest),
-    };
-    run_command(program, &found, &globals)
-}
-
-fn run_command(program: &str, found: &Found<'_>, globals: &Parsed) -> Result<(), Error> {
-    let command = found.command;
-    let path = format!("{program} {}", found.path.join(" "))
-        .trim_end()
-        .to_owned();
-    let parsed = match flags::parse(command.flags, command.interspersed, found.rest) {
-        Ok(Outcome::Parsed(parsed)) => parsed,
-        Ok(Outcome::Help(deprecated)) => return show_help(found, program, deprecated),
-        Err(error) => return Err(outcome::usage(&error, &command.usage_of(&path), &path)),
-    };
-    let action = match command.action {
-        Action::Run(action) => action,
-        Action::Group(_) => return group(found, program, &path, &parsed),
-    };
-    command
-        .arguments
-        .check(parsed.arguments.len(), &path)
-        .map_err(|error| outcome::arguments(&error, command, &path, program))?;
-    let session = Session::new(
-        program.to_owned(),
-        found.path.join(" "),
-        globals::read(globals)?,
-        Config::load(globals::folder(globals))?,
-    );
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Error::io("start the event loop", error))?;
-    let outcome = runtime.block_on(action(&session, &parsed));
-    // A thread may still wait for input that nobody needs any more.
-    runtime.shutdown_background();
-    outcome
-}
-
-/// A group named without a command of it.
-fn group(found: &Found<'_>, program: &str, path: &str, parsed: &Parsed) -> Result<(), Error> {
-    let Some(word) = parsed.arguments.first() else {
-        outcome::to_stderr(help::command(found.command, path, session::columns()).trim_end());
-        return Ok(());
-    };
-    if found.path.is_empty() && commands::MISSING.contains(&word.as_str()) {
-        return Err(Error::text(format!(
-            "{program}: '{program} {word}' is not implemented"
-        )));
+        };
+        let globals = globals::read(globals)?;
+        let words = self.words;
+        Err(plugins::become_it(
+            &plugin,
+            self.called_by,
+            words,
+            &globals,
+            &config,
+        ))
     }
-    let usage = if found.path.is_empty() {
-        String::new()
-    } else {
-        format!("Usage:  {path}\n\n")
-    };
-    let suggestions = found.command.suggestions(word);
-    let meant = match suggestions.as_slice() {
-        [] => String::new(),
-        names => format!("Did you mean this?\n\t{}\n\n", names.join("\n\t")),
-    };
-    Err(Error::text(format!(
-        "{program}: unknown command: {path} {word}\n\n{usage}{meant}Run '{path} --help' for more information"
-    )))
+
+    fn command(&self, found: &Found<'_>, globals: &Parsed) -> Result<(), Error> {
+        let command = found.command;
+        let path = format!("{} {}", self.program, found.path.join(" "));
+        let path = path.trim_end();
+        let parsed = match flags::parse(command.flags, command.interspersed, found.rest) {
+            Ok(Outcome::Parsed(parsed)) => parsed,
+            Ok(Outcome::Help(deprecated)) => return self.help(found, globals, deprecated),
+            Err(error) => {
+                let meant = suggest::flags(&error, command.flags);
+                let usage = command.usage_of(path);
+                return Err(outcome::usage(&error, &meant, &usage, path));
+            }
+        };
+        let action = match command.action {
+            Action::Run(action) => action,
+            Action::Group(_) => return self.group(found, path, &parsed),
+        };
+        command
+            .arguments
+            .check(parsed.arguments.len(), path)
+            .map_err(|error| outcome::arguments(&error, command, path, self.program))?;
+        let session = Session::new(
+            self.program.to_owned(),
+            found.path.join(" "),
+            globals::read(globals)?,
+            config(globals)?,
+        );
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Error::io("start the event loop", error))?;
+        let outcome = runtime.block_on(async {
+            let outcome = action(&session, &parsed).await;
+            if let Err(error) = &outcome {
+                suggest::names(&session, error).await;
+            }
+            outcome
+        });
+        // A thread may still wait for input that nobody needs any more.
+        runtime.shutdown_background();
+        outcome
+    }
+
+    /// A group named without a command of it.
+    fn group(&self, found: &Found<'_>, path: &str, parsed: &Parsed) -> Result<(), Error> {
+        let program = self.program;
+        let Some(word) = parsed.arguments.first() else {
+            outcome::to_stderr(help::command(found.command, path, session::columns()).trim_end());
+            return Ok(());
+        };
+        let full = format!("{} {word}", found.path.join(" "));
+        if commands::MISSING.contains(&full.trim_start()) {
+            return Err(Error::text(format!(
+                "{program}: '{path} {word}' is not implemented"
+            )));
+        }
+        let usage = if found.path.is_empty() {
+            String::new()
+        } else {
+            format!("Usage:  {path}\n\n")
+        };
+        let meant = suggest::block(&found.command.suggestions(word));
+        Err(Error::text(format!(
+            "{program}: unknown command: {path} {word}\n\n{usage}{meant}Run '{path} --help' for more information"
+        )))
+    }
+
+    fn help(&self, found: &Found<'_>, globals: &Parsed, deprecated: bool) -> Result<(), Error> {
+        if found.path.is_empty() {
+            return self.root_help(globals, deprecated);
+        }
+        warn_of_h(deprecated);
+        let path = format!("{} {}", self.program, found.path.join(" "));
+        outcome::to_stdout(&help::command(found.command, &path, session::columns()))
+    }
+
+    fn root_help(&self, globals: &Parsed, deprecated: bool) -> Result<(), Error> {
+        warn_of_h(deprecated);
+        let plugins = plugins::all(&config(globals)?, is_command);
+        outcome::to_stdout(&self.root_help_text(&plugins))
+    }
+
+    fn root_help_text(&self, plugins: &[plugins::Plugin]) -> String {
+        help::root(
+            &commands::ROOT,
+            self.program,
+            GLOBALS,
+            plugins,
+            session::columns(),
+        )
+    }
 }
 
-fn show_help(found: &Found<'_>, program: &str, deprecated: bool) -> Result<(), Error> {
-    if found.path.is_empty() {
-        return show_root_help(program, deprecated);
-    }
+fn warn_of_h(deprecated: bool) {
     if deprecated {
         outcome::to_stderr("Flag shorthand -h has been deprecated, use --help");
     }
-    let path = format!("{program} {}", found.path.join(" "));
-    outcome::to_stdout(&help::command(found.command, &path, session::columns()))
 }
 
-fn show_root_help(program: &str, deprecated: bool) -> Result<(), Error> {
-    if deprecated {
-        outcome::to_stderr("Flag shorthand -h has been deprecated, use --help");
-    }
-    outcome::to_stdout(&help::root(
-        &commands::ROOT,
-        program,
-        GLOBALS,
-        session::columns(),
-    ))
+fn config(globals: &Parsed) -> Result<Config, Error> {
+    Ok(Config::load(globals::folder(globals))?)
+}
+
+/// Whether a command of ours has that name.
+fn is_command(name: &str) -> bool {
+    commands::ROOT.find(name).is_some()
 }
 
 /// The root of all commands, for those who list them.

@@ -15,9 +15,10 @@ pub(crate) fn to_stderr(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
-/// Wrong flags.
-pub(crate) fn usage(error: &str, usage: &str, path: &str) -> Error {
-    let text = format!("{error}\n\nUsage:  {usage}\n\nRun '{path} --help' for more information");
+/// Wrong flags; `meant` are paragraphs about what may have been meant.
+pub(crate) fn usage(error: &str, meant: &str, usage: &str, path: &str) -> Error {
+    let text =
+        format!("{error}\n\n{meant}Usage:  {usage}\n\nRun '{path} --help' for more information");
     Error::Exit { code: 125, text }
 }
 

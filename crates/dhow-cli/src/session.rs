@@ -48,10 +48,15 @@ impl Session {
     }
 
     /// Writes to standard output.
-    #[allow(clippy::unused_self, reason = "commands print through their session")]
     pub(crate) fn print(&self, text: &str) -> Result<()> {
+        self.print_bytes(text.as_bytes())
+    }
+
+    /// Writes what may be no text to standard output.
+    #[allow(clippy::unused_self, reason = "commands print through their session")]
+    pub(crate) fn print_bytes(&self, bytes: &[u8]) -> Result<()> {
         let mut out = io::stdout().lock();
-        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        match out.write_all(bytes).and_then(|()| out.flush()) {
             // Whoever read our output has gone; there is nothing more to do.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Error::exit(141)),
             outcome => outcome.map_err(Error::from),

@@ -47,6 +47,12 @@ impl Config {
             .filter(|text| !text.is_empty())
     }
 
+    /// The texts of a setting that is a list.
+    pub fn list(&self, key: &str) -> impl Iterator<Item = &str> {
+        let list = self.values.get(key).and_then(Value::as_array);
+        list.into_iter().flatten().filter_map(Value::as_str)
+    }
+
     /// A setting that is an object.
     pub fn object(&self, key: &str) -> Option<&Map<String, Value>> {
         self.values.get(key).and_then(Value::as_object)

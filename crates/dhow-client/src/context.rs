@@ -1,4 +1,8 @@
-//! Contexts: named engines under `<config>/contexts/meta/*/meta.json`.
+//! Contexts: named engines under `<config>/contexts/meta/*/meta.json`, their certificates under
+//! `<config>/contexts/tls/*/docker/`; the folders' names are the digests of the contexts'.
+
+mod archive;
+mod store;
 
 use std::path::PathBuf;
 
@@ -7,6 +11,14 @@ use serde_json::Value;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::settings::{Globals, TlsFiles, variable};
+
+pub use archive::{export, import};
+pub use store::{Material, check_name, create, exists, folders, material, remove, replace};
+
+/// The name of the context that is made of flags and the environment.
+pub const DEFAULT: &str = "default";
+/// What contexts call an engine, among what they may lead to.
+const ENDPOINT: &str = "docker";
 
 /// The address used where nobody names another one.
 pub const DEFAULT_HOST: &str = "unix:///run/dhow/dhow.sock";
@@ -46,44 +58,66 @@ pub fn current(globals: &Globals, config: &Config) -> String {
         || variable("DHOW_HOST").is_some()
         || variable("DOCKER_HOST").is_some();
     if host {
-        return "default".to_owned();
+        return DEFAULT.to_owned();
     }
     variable("DOCKER_CONTEXT")
         .or_else(|| config.text("currentContext").map(str::to_owned))
-        .unwrap_or_else(|| "default".to_owned())
+        .unwrap_or_else(|| DEFAULT.to_owned())
 }
 
 /// The engine to talk to.
+///
+/// # Errors
+/// If the context in use does not exist or names no engine.
 pub fn target(globals: &Globals, config: &Config) -> Result<Target> {
     let name = current(globals, config);
-    if name != "default" {
-        let context = find(config, &name)?;
-        let tls = context.tls_files();
-        return Ok(Target {
-            host: context.host,
-            tls,
-            default: false,
-        });
+    if name == DEFAULT {
+        return Ok(default_target(globals));
     }
+    let context = find(config, &name).and_then(|context| {
+        if context.has_endpoint() {
+            return Ok(context);
+        }
+        let text = format!("cannot find docker endpoint in context {name:?}");
+        Err(Error::text(text))
+    });
+    let context = context.map_err(|error| {
+        let text = format!("Failed to initialize: unable to resolve docker endpoint: {error}");
+        Error::text(text)
+    })?;
+    let tls = context.tls_files();
+    Ok(Target {
+        host: context.host,
+        tls,
+        default: false,
+    })
+}
+
+/// The engine of the context `default`: that of `-H`, else the environment's.
+#[must_use]
+pub fn default_target(globals: &Globals) -> Target {
     let named = globals
         .host
         .clone()
         .or_else(|| variable("DHOW_HOST"))
         .or_else(|| variable("DOCKER_HOST"));
-    Ok(Target {
+    Target {
         default: named.is_none(),
         host: named.unwrap_or_else(|| DEFAULT_HOST.to_owned()),
         tls: globals.tls.clone(),
-    })
+    }
 }
 
 /// The context called `name`.
+///
+/// # Errors
+/// If there is none.
 pub fn find(config: &Config, name: &str) -> Result<Context> {
-    all(config).into_iter().find(|context| context.name == name).ok_or_else(|| {
-        let id = dhow_oci::Digest::of(name.as_bytes());
-        let file = config.folder.join("contexts/meta").join(id.hex()).join("meta.json");
+    let found = all(config).into_iter().find(|context| context.name == name);
+    found.ok_or_else(|| {
+        let file = store::meta_folder(config, name).join("meta.json");
         Error::text(format!(
-            "Failed to initialize: unable to resolve docker endpoint: context {name:?}: context not found: open {}: no such file or directory",
+            "context {name:?}: context not found: open {}: no such file or directory",
             file.display()
         ))
     })
@@ -113,7 +147,7 @@ pub fn all(config: &Config) -> Vec<Context> {
                 host: text("/Endpoints/docker/Host"),
                 skip_verify: document.pointer("/Endpoints/docker/SkipTLSVerify")
                     == Some(&Value::Bool(true)),
-                tls: contexts.join("tls").join(entry.file_name()).join("docker"),
+                tls: contexts.join("tls").join(entry.file_name()).join(ENDPOINT),
                 document,
             })
         })
@@ -123,6 +157,12 @@ pub fn all(config: &Config) -> Vec<Context> {
 }
 
 impl Context {
+    /// Whether it names an engine at all.
+    #[must_use]
+    pub fn has_endpoint(&self) -> bool {
+        self.document.pointer("/Endpoints/docker").is_some()
+    }
+
     fn tls_files(&self) -> Option<TlsFiles> {
         self.tls.is_dir().then(|| TlsFiles {
             ca: self.tls.join("ca.pem"),

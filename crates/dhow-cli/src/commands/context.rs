@@ -1,10 +1,14 @@
 //! `context`: the engines one can talk to.
 
+mod change;
+mod endpoint;
+mod transfer;
+
 use dhow_terminal::template::Value;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::runner;
-use crate::command::{Arguments, Command};
+use crate::command::{Arguments, Command, Completes};
 use crate::error::{Error, Result};
 use crate::flags::{Flag, Parsed};
 use crate::format::{self, Layout, Row, document};
@@ -12,8 +16,26 @@ use crate::session::Session;
 use dhow_client::context;
 use dhow_client::settings::variable;
 
-pub(crate) const COMMAND: Command =
-    Command::group("context", "Manage contexts", &[&INSPECT, &LS, &SHOW, &USE]);
+pub(crate) const COMMAND: Command = Command::group(
+    "context",
+    "Manage contexts",
+    &[
+        &change::CREATE,
+        &transfer::EXPORT,
+        &transfer::IMPORT,
+        &INSPECT,
+        &LS,
+        &change::RM,
+        &SHOW,
+        &change::UPDATE,
+        &USE,
+    ],
+);
+
+/// What the default context says of itself.
+const DEFAULT_DESCRIPTION: &str = "Current DOCKER_HOST based configuration";
+/// Where the default context is kept.
+const IN_MEMORY: &str = "<IN MEMORY>";
 
 const LS: Command = Command {
     aliases: &["list"],
@@ -37,6 +59,7 @@ const SHOW: Command = Command::new(
 
 const USE: Command = Command {
     arguments: Arguments::Exactly(1),
+    completes: Completes::Contexts,
     ..Command::new(
         "use",
         "Set the current docker context",
@@ -47,6 +70,7 @@ const USE: Command = Command {
 
 const INSPECT: Command = Command {
     arguments: Arguments::Any,
+    completes: Completes::Contexts,
     flags: &[&[
     Flag::text("format", "Format output using a custom template:\n'json':             Print in JSON format\n'TEMPLATE':         Print output using the given Go template.\nRefer to https://docs.docker.com/go/formatting/ for more information about formatting output with templates").short('f'),
     ]],
@@ -60,29 +84,30 @@ const INSPECT: Command = Command {
 
 const TYPE: &str = "*formatter.clientContextContext";
 
+/// As much of an error as the table shows.
+const LONGEST_ERROR: usize = 45;
+
+/// A context as the list shows it.
+struct Line {
+    name: String,
+    description: String,
+    host: String,
+    error: String,
+}
+
 async fn ls(session: &Session, flags: &Parsed) -> Result<()> {
     let current = context::current(&session.globals, &session.config);
-    let host = host_override();
-    let default = (
-        "default".to_owned(),
-        "Current DOCKER_HOST based configuration".to_owned(),
-        host.as_ref()
-            .map_or(context::DEFAULT_HOST.to_owned(), |(_, host)| host.clone()),
-    );
-    let others = context::all(&session.config).into_iter();
-    let others = others.map(|context| (context.name, context.description, context.host));
-    let rows: Vec<Row> = std::iter::once(default)
-        .chain(others)
-        .map(|(name, description, host)| {
-            let current = name == current;
+    let rows: Vec<Row> = lines(session, &current)
+        .into_iter()
+        .map(|line| {
             Row::new(
                 TYPE,
                 vec![
-                    ("Current", Value::Bool(current)),
-                    ("Name", name.into()),
-                    ("Description", description.into()),
-                    ("DockerEndpoint", host.into()),
-                    ("Error", "".into()),
+                    ("Current", Value::Bool(line.name == current)),
+                    ("Name", line.name.into()),
+                    ("Description", line.description.into()),
+                    ("DockerEndpoint", line.host.into()),
+                    ("Error", line.error.into()),
                 ],
             )
         })
@@ -101,13 +126,14 @@ async fn ls(session: &Session, flags: &Parsed) -> Result<()> {
         quiet: "{{.Name}}",
         raw: None,
     };
+    let quiet = flags.switch("quiet");
     session.print(&format::render(
         &layout,
         flags.text("format"),
-        flags.switch("quiet"),
+        quiet,
         &rows,
     )?)?;
-    if let (Some((name, _)), false) = (host, flags.switch("quiet")) {
+    if let (Some(name), false) = (host_variable(), quiet) {
         session.warn(&format!(
             "Warning: {name} environment variable overrides the active context. To use a context, either set the global --context flag, or unset {name} environment variable."
         ));
@@ -115,10 +141,46 @@ async fn ls(session: &Session, flags: &Parsed) -> Result<()> {
     Ok(())
 }
 
-fn host_override() -> Option<(&'static str, String)> {
+/// The default context, those that are kept, and the one in use where there is none of its name.
+fn lines(session: &Session, current: &str) -> Vec<Line> {
+    let mut lines = vec![Line {
+        name: context::DEFAULT.to_owned(),
+        description: DEFAULT_DESCRIPTION.to_owned(),
+        host: context::default_target(&session.globals).host,
+        error: String::new(),
+    }];
+    for context in context::all(&session.config) {
+        let error = if context.has_endpoint() {
+            ""
+        } else {
+            "cannot find docker endpoint in context"
+        };
+        lines.push(Line {
+            name: context.name,
+            description: context.description,
+            host: context.host,
+            error: error.to_owned(),
+        });
+    }
+    if lines.iter().all(|line| line.name != current)
+        && let Err(error) = context::find(&session.config, current)
+    {
+        lines.push(Line {
+            name: current.to_owned(),
+            description: String::new(),
+            host: String::new(),
+            error: format::ellipsis(&error.to_string(), LONGEST_ERROR),
+        });
+    }
+    lines.sort_by(|a, b| a.name.cmp(&b.name));
+    lines
+}
+
+/// The variable that names an engine, so that contexts do not count.
+fn host_variable() -> Option<&'static str> {
     ["DHOW_HOST", "DOCKER_HOST"]
         .into_iter()
-        .find_map(|name| Some((name, variable(name)?)))
+        .find(|name| variable(name).is_some())
 }
 
 async fn show(session: &Session, _flags: &Parsed) -> Result<()> {
@@ -128,7 +190,7 @@ async fn show(session: &Session, _flags: &Parsed) -> Result<()> {
 async fn use_context(session: &Session, flags: &Parsed) -> Result<()> {
     let name = flags.argument(0);
     let mut config = session.config.clone();
-    if name == "default" {
+    if name == context::DEFAULT {
         config.unset("currentContext");
     } else {
         context::find(&config, name)?;
@@ -137,6 +199,11 @@ async fn use_context(session: &Session, flags: &Parsed) -> Result<()> {
     config.save()?;
     session.println(name)?;
     session.warn(&format!("Current context is now {name:?}"));
+    if let (Some(variable), true) = (host_variable(), name != context::DEFAULT) {
+        session.warn(&format!(
+            "Warning: {variable} environment variable overrides the active context. To use {name:?}, either set the global --context flag, or unset {variable} environment variable."
+        ));
+    }
     Ok(())
 }
 
@@ -145,28 +212,47 @@ async fn inspect(session: &Session, flags: &Parsed) -> Result<()> {
     if names.is_empty() {
         names.push(context::current(&session.globals, &session.config));
     }
-    let mut documents = Vec::new();
+    let (mut documents, mut failures) = (Vec::new(), Vec::new());
     for name in &names {
-        let document = if name == "default" {
-            let host = host_override().map_or(context::DEFAULT_HOST.to_owned(), |(_, host)| host);
-            json!({"Name": "default", "Metadata": {}, "Endpoints": {"docker": {"Host": host, "SkipTLSVerify": false}}})
-        } else {
-            context::find(&session.config, name)?.document
-        };
-        documents.push(document);
+        match description(session, name) {
+            Ok(document) => documents.push(document),
+            Err(error) => failures.push(error.to_string()),
+        }
     }
     match flags.text("format") {
-        "" => {
-            let text = serde_json::to_string_pretty(&documents);
-            let text = text.map_err(|error| Error::text(error.to_string()))?;
-            session.println(&text.replace("  ", "    "))
-        }
+        "" => session.println(&format::escape_html(&super::inspect::pretty(&documents)?))?,
+        "json" => session.println(&format::escape_html(&Json::Array(documents).to_string()))?,
         source => {
             for document in &documents {
                 let text = document::format(source, "context", document);
                 session.println(&text.and_then(|text| text).map_err(Error::text)?)?;
             }
-            Ok(())
         }
     }
+    crate::session::all_or(failures)
+}
+
+/// What `inspect` says of a context.
+fn description(session: &Session, name: &str) -> Result<Json> {
+    if name == context::DEFAULT {
+        let host = context::default_target(&session.globals).host;
+        return Ok(json!({
+            "Name": name,
+            "Metadata": {},
+            "Endpoints": {"docker": {"Host": host, "SkipTLSVerify": false}},
+            "TLSMaterial": {},
+            "Storage": {"MetadataPath": IN_MEMORY, "TLSPath": IN_MEMORY},
+        }));
+    }
+    let mut document = context::find(&session.config, name)?.document;
+    let material = context::material(&session.config, name)?;
+    let files: Vec<String> = material.into_iter().map(|(file, _)| file).collect();
+    document["TLSMaterial"] = if files.is_empty() {
+        json!({})
+    } else {
+        json!({"docker": files})
+    };
+    let (meta, tls) = context::folders(&session.config, name);
+    document["Storage"] = json!({"MetadataPath": meta, "TLSPath": tls});
+    Ok(document)
 }

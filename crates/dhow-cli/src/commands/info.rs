@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::flags::{Flag, Parsed};
 use crate::format::document;
 use crate::globals::version;
+use crate::plugins::{self, Plugin};
 use crate::session::Session;
 use dhow_client::Request;
 use dhow_client::context;
@@ -40,13 +41,21 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
     };
     let server: Result<Json, _> = session.client()?.json(Request::get("/info")).await;
     let context = context::current(&session.globals, &session.config);
+    let plugins = plugins::all(&session.config, crate::is_command);
     let Some(template) = template else {
         let mut text = client_text(session, &context);
+        text += &plugins_text(&plugins);
         match &server {
             Ok(server) => text += &server_text(server),
             Err(_) => text += "\nServer:\n",
         }
         session.print(&text)?;
+        for (path, error) in plugins
+            .iter()
+            .filter_map(|p| Some((&p.path, p.error.as_ref()?)))
+        {
+            session.warn(&format!("WARNING: Plugin {path:?} is not valid: {error}"));
+        }
         if let Ok(server) = &server {
             for warning in server["Warnings"].as_array().into_iter().flatten() {
                 session.warn(warning.as_str().unwrap_or_default());
@@ -59,7 +68,7 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
         "Debug": session.globals.debug,
         "Version": version(&session.program),
         "Context": context,
-        "Plugins": [],
+        "Plugins": plugins.iter().map(plugin_json).collect::<Vec<_>>(),
         "Warnings": null,
     });
     let text = template
@@ -99,6 +108,42 @@ fn client_text(session: &Session, context: &str) -> String {
         version(&session.program),
         session.globals.debug
     )
+}
+
+/// The plugins that can be used.
+fn plugins_text(plugins: &[Plugin]) -> String {
+    let mut text = String::new();
+    for plugin in plugins.iter().filter(|plugin| plugin.error.is_none()) {
+        let about = plugin.text("ShortDescription");
+        text += &format!("  {}: {about} ({})\n", plugin.name, plugin.text("Vendor"));
+        for (name, value) in [
+            ("Version: ", plugin.text("Version")),
+            ("Path:    ", &plugin.path.to_string_lossy()),
+        ] {
+            if !value.is_empty() {
+                text += &format!("    {name} {value}\n");
+            }
+        }
+    }
+    if text.is_empty() {
+        text
+    } else {
+        format!(" Plugins:\n{text}")
+    }
+}
+
+/// A plugin in `ClientInfo`: its metadata, where it is, and what is wrong with it.
+fn plugin_json(plugin: &Plugin) -> Json {
+    let mut document = match &plugin.metadata {
+        Json::Object(metadata) => Json::Object(metadata.clone()),
+        _ => json!({}),
+    };
+    document["Name"] = json!(plugin.name);
+    document["Path"] = json!(plugin.path);
+    if let Some(error) = &plugin.error {
+        document["Err"] = json!(error);
+    }
+    document
 }
 
 /// The words of a list.

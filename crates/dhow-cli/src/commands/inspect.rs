@@ -230,7 +230,7 @@ where
 }
 
 /// JSON indented by four spaces.
-fn pretty(documents: &[Value]) -> Result<String> {
+pub(super) fn pretty(documents: &[Value]) -> Result<String> {
     let mut text = Vec::new();
     let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
     let mut serializer = serde_json::Serializer::with_formatter(&mut text, formatter);
