@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -12,8 +12,9 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use crate::cgroup::Cgroup;
 use crate::error::{Error, Result};
 use crate::request::{CreateRequest, Created, ExecRequest, Executed, State, Stdio};
+use crate::rootfs::options::{MountPlan, SUBPATH};
 use crate::rootfs::paths;
-use crate::spec::{LinuxResources, Process};
+use crate::spec::{LinuxResources, Process, Spec};
 use crate::{Runtime, user};
 
 /// Another OCI runtime (`runc`, `crun`, ...), called through its command line.
@@ -274,6 +275,37 @@ fn resolve_user(
     Ok(())
 }
 
+/// Puts descriptors of ours in the place of sources with a subpath, which no other runtime knows. What they are of can't
+/// be exchanged any more.
+fn pin_subpaths(spec: &mut Spec, bundle: &Path) -> Result<Vec<OwnedFd>> {
+    let mut pinned = Vec::new();
+    for mount in spec.mounts_mut().iter_mut().flatten() {
+        let plan = MountPlan::parse(mount);
+        let Some(subpath) = plan.subpath else {
+            continue;
+        };
+        if plan.bind.is_none() {
+            let text = "a subpath of layers needs the built-in runtime";
+            return Err(Error::Spec(text.into()));
+        }
+        let source = bundle.join(&plan.source);
+        let place = paths::open_host(&source)
+            .and_then(|source| paths::open_below(source.as_fd(), &subpath))
+            .map_err(|error| Error::File {
+                action: "open",
+                path: source.join(&subpath),
+                source: error,
+            })?;
+        let path = format!("/proc/{}/fd/{}", std::process::id(), place.as_raw_fd());
+        mount.set_source(Some(path.into()));
+        if let Some(options) = mount.options_mut() {
+            options.retain(|option| !option.starts_with(SUBPATH));
+        }
+        pinned.push(place);
+    }
+    Ok(pinned)
+}
+
 fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<()> {
     let failed = |source| Error::File {
         action: "write",
@@ -305,6 +337,8 @@ impl Runtime for External {
             })?;
             resolve_user(root.as_fd(), process, request.user)?;
         }
+        // Held until the container has been made.
+        let _pinned = pin_subpaths(&mut spec, request.bundle)?;
         write_json(&request.bundle.join("config.json"), &spec)?;
         let args = [
             OsStr::new("--bundle"),

@@ -4,6 +4,7 @@
 //! out of it. Rules and texts are those of moby's `user` package.
 
 use std::io::{self, Read};
+use std::num::IntErrorKind;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 
@@ -19,7 +20,10 @@ pub struct ResolvedUser {
     pub uid: u32,
     /// The primary group.
     pub gid: u32,
-    /// The groups of the user in `/etc/group`, then the additional ones asked for, each once.
+    /// The primary group, those of the user in `/etc/group`, then the additional ones asked for, each once.
+    ///
+    /// The primary group is among them so that the program can't lose it by changing to another one: files that a group
+    /// is kept out of (mode 0705) would become its to read.
     pub additional_gids: Vec<u32>,
     /// The home directory of `/etc/passwd`; `/` where there is none.
     pub home: String,
@@ -94,10 +98,14 @@ pub fn resolve(
         }
         None => {}
     }
+    let primary = resolved.user.gid;
+    let gids = &mut resolved.user.additional_gids;
+    gids.retain(|gid| *gid != primary);
+    gids.insert(0, primary);
     for wanted in additional_groups {
         let gid = find_group(&groups, wanted)?.ok_or_else(|| Error::NoGroup(wanted.clone()))?;
-        if !resolved.user.additional_gids.contains(&gid) {
-            resolved.user.additional_gids.push(gid);
+        if !gids.contains(&gid) {
+            gids.push(gid);
         }
     }
     Ok(resolved.user)
@@ -122,7 +130,7 @@ struct Primary {
 }
 
 fn primary(passwd: &str, name: &str) -> Result<Primary, Error> {
-    let number = name.parse::<i64>().ok();
+    let number = number(name)?;
     // Root by default, by its number.
     let wanted = |entry: &Entry<'_>| match number {
         _ if name.is_empty() => entry.uid == Some(0),
@@ -164,7 +172,7 @@ fn primary(passwd: &str, name: &str) -> Result<Primary, Error> {
 }
 
 fn find_group(groups: &str, wanted: &str) -> Result<Option<u32>, Error> {
-    let number = wanted.parse::<i64>().ok();
+    let number = number(wanted)?;
     for line in groups.lines() {
         let mut fields = line.trim().split(':');
         let (Some(name), Some(gid)) = (fields.next(), fields.nth(1)) else {
@@ -193,6 +201,17 @@ fn groups_of(groups: &str, user: &str) -> Vec<u32> {
         }
     }
     gids
+}
+
+/// The number that a text is, if it is one; one that no id can be is an error, not a name.
+fn number(text: &str) -> Result<Option<i64>, Error> {
+    match text.parse::<i64>() {
+        Ok(number) => Ok(Some(number)),
+        Err(error) => match error.kind() {
+            IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => Err(Error::Range),
+            _ => Ok(None),
+        },
+    }
 }
 
 fn in_range(number: i64) -> Result<u32, Error> {
@@ -281,20 +300,20 @@ mod tests {
 
     #[test]
     fn users_are_found_by_name_and_number() {
-        assert_eq!(check("", &[]), Ok((0, 0, vec![], "/root".into())));
+        assert_eq!(check("", &[]), Ok((0, 0, vec![0], "/root".into())));
         assert_eq!(
             check("web", &[]),
-            Ok((33, 34, vec![999, 29], "/var/www".into()))
+            Ok((33, 34, vec![34, 999, 29], "/var/www".into()))
         );
         assert_eq!(
             check("33", &[]),
-            Ok((33, 34, vec![999, 29], "/var/www".into()))
+            Ok((33, 34, vec![34, 999, 29], "/var/www".into()))
         );
-        assert_eq!(check("nohome", &[]), Ok((50, 50, vec![], "/".into())));
-        assert_eq!(check("1234", &[]), Ok((1234, 0, vec![], "/".into())));
+        assert_eq!(check("nohome", &[]), Ok((50, 50, vec![50], "/".into())));
+        assert_eq!(check("1234", &[]), Ok((1234, 0, vec![0], "/".into())));
         assert_eq!(
             check("1000", &[]),
-            Ok((1000, 0, vec![], "/".into())),
+            Ok((1000, 0, vec![0], "/".into())),
             "not the name"
         );
     }
@@ -303,14 +322,14 @@ mod tests {
     fn a_group_replaces_the_ones_of_the_user() {
         assert_eq!(
             check("web:root", &[]),
-            Ok((33, 0, vec![], "/var/www".into()))
+            Ok((33, 0, vec![0], "/var/www".into()))
         );
         assert_eq!(
             check("web:4321", &["audio", "5"]),
-            Ok((33, 4321, vec![29, 5], "/var/www".into()))
+            Ok((33, 4321, vec![4321, 29, 5], "/var/www".into()))
         );
-        assert_eq!(check("5:", &[]), Ok((5, 0, vec![], "/".into())));
-        assert_eq!(check(":www", &[]), Ok((0, 34, vec![], "/root".into())));
+        assert_eq!(check("5:", &[]), Ok((5, 0, vec![0], "/".into())));
+        assert_eq!(check(":www", &[]), Ok((0, 34, vec![34], "/root".into())));
     }
 
     #[test]
@@ -324,6 +343,9 @@ mod tests {
         let text = "uids and gids must be in range 0-2147483647";
         assert_eq!(check("4294967295", &[]), Err(text.into()));
         assert_eq!(check("-1", &[]), Err(text.into()));
+        for huge in ["18446744073709551616", "0:99999999999999999999"] {
+            assert_eq!(check(huge, &[]), Err(text.into()), "{huge}");
+        }
     }
 
     #[test]

@@ -97,10 +97,26 @@ pub fn start_unblocked(command: &mut std::process::Command) -> &mut std::process
 }
 
 /// Gives every signal its default disposition again (Rust ignores SIGPIPE, a caller may ignore more).
+///
+/// The kernel is asked directly: the C library refuses to touch the two signals that it uses itself, which then stayed
+/// ignored in the next program where our caller ignored them.
 pub fn reset_dispositions() {
-    for signal in 1..=64 {
-        // SAFETY: SIG_DFL installs no handler; the two that can't be changed and libc's own only give an error.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    /// The kernel's `struct sigaction`, all zero: `SIG_DFL`, no flags, an empty mask.
+    const DEFAULT: [u64; 4] = [0; 4];
+    /// The kernel's `sizeof(sigset_t)`.
+    const SET: usize = 8;
+    for signal in 1..=64_i64 {
+        // SAFETY: the kernel reads at most 32 bytes of the first structure and writes nothing; SIG_DFL installs no
+        // handler; the two signals that can't be changed only give an error.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                DEFAULT.as_ptr(),
+                std::ptr::null_mut::<u64>(),
+                SET,
+            )
+        };
     }
 }
 

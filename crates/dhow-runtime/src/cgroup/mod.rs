@@ -390,7 +390,7 @@ impl Cgroup {
         Ok(())
     }
 
-    /// Kills everything in it and waits until all have ended.
+    /// Kills everything in it and waits until all have ended; what the kernel can't end is not waited for without end.
     fn empty(&self) -> Result<(), Error> {
         let open = |pid: &i32| {
             let pid = rustix::process::Pid::from_raw(*pid)?;
@@ -403,7 +403,7 @@ impl Cgroup {
                 &pidfd,
                 rustix::event::PollFlags::IN,
             )];
-            let _ = rustix::io::retry_on_intr(|| rustix::event::poll(&mut wait, None));
+            let _ = rustix::io::retry_on_intr(|| rustix::event::poll(&mut wait, Some(&PATIENCE)));
         }
         Ok(())
     }
@@ -459,6 +459,12 @@ impl Cgroup {
         }
     }
 }
+
+/// How long a killed process is waited for: one that waits for a dead disk ends with it only.
+const PATIENCE: rustix::time::Timespec = rustix::time::Timespec {
+    tv_sec: 10,
+    tv_nsec: 0,
+};
 
 /// Removes a group whose processes have ended. The kernel lets go of a process some microseconds after it has told of its
 /// end, and has no event for that.

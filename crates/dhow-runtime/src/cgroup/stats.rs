@@ -239,10 +239,7 @@ mod tests {
 
     #[test]
     fn io_lines_of_both_versions_are_understood() {
-        assert_eq!(
-            io_line("8:16 Read 4096"),
-            Some((8, 16, "Read", 4096))
-        );
+        assert_eq!(io_line("8:16 Read 4096"), Some((8, 16, "Read", 4096)));
         assert_eq!(io_line("Total 4096"), None);
         let lines = io_v2("254:0 rbytes=10 wbytes=20 rios=1 wios=2 dbytes=0 dios=0\n");
         assert_eq!(

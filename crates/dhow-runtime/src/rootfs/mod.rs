@@ -11,6 +11,7 @@ pub(crate) mod devices;
 pub(crate) mod masks;
 mod mounts;
 pub(crate) mod options;
+mod overlay;
 pub(crate) mod paths;
 mod pivot;
 pub(crate) mod plan;
@@ -55,7 +56,8 @@ impl Assembled {
     /// Shows `node` (a terminal) at the path `place`.
     pub(crate) fn show(&self, node: BorrowedFd<'_>, place: &Path) -> Step {
         let failed = || format!("cannot show the terminal at {}", place.display());
-        let place = paths::make_file(self.root(), place).step(failed)?;
+        // What is there must not lead elsewhere: to a file of the kernel's, say, that would be hidden by the terminal.
+        let place = paths::make_own_file(self.root(), place).step(failed)?;
         let tree = tree::clone_at(node, Recursive::No).step(failed)?;
         tree::attach(tree.as_fd(), place.as_fd()).step(failed)
     }

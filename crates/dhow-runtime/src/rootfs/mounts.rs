@@ -9,7 +9,7 @@ use rustix::fs::OFlags;
 
 use super::options::{Change, MountPlan, Recursive};
 use super::plan::RootfsPlan;
-use super::{cgroups, copy_up, paths, tree};
+use super::{cgroups, copy_up, overlay, paths, tree};
 use crate::failure::{Failure, Step, StepContext};
 
 /// Makes `mount` below `root`.
@@ -22,12 +22,37 @@ pub(crate) fn make(plan: &RootfsPlan, root: BorrowedFd<'_>, mount: &MountPlan) -
         (None, "cgroup") => cgroup(plan, root, mount),
         (None, "proc" | "sysfs") => kernel(root, mount),
         (None, "tmpfs") => tmpfs(root, mount),
+        (None, "overlay") if overlay::is_layers(mount) => {
+            let tree = overlay::layers(mount).step(|| what(mount))?;
+            at_place(root, mount, tree)
+        }
         (None, _) => other(root, mount),
     }
 }
 
 fn bind(root: BorrowedFd<'_>, mount: &MountPlan, recursive: Recursive) -> Step {
-    let tree = tree::clone_host(&mount.source, recursive).step(|| what(mount))?;
+    let tree = match &mount.subpath {
+        None => tree::clone_host(&mount.source, recursive).step(|| what(mount))?,
+        Some(subpath) => {
+            let source = paths::open_host(&mount.source).step(|| what(mount))?;
+            below(source.as_fd(), subpath, recursive).step(|| what(mount))?
+        }
+    };
+    at_place(root, mount, tree)
+}
+
+/// A copy of what is at `subpath` below `source`, which it can't lead out of.
+pub(super) fn below(
+    source: BorrowedFd<'_>,
+    subpath: &Path,
+    recursive: Recursive,
+) -> io::Result<OwnedFd> {
+    let place = paths::open_below(source, subpath)?;
+    tree::clone_at(place.as_fd(), recursive)
+}
+
+/// Puts a tree over what is at the destination: a directory over a directory, a file over a file.
+fn at_place(root: BorrowedFd<'_>, mount: &MountPlan, tree: OwnedFd) -> Step {
     let place = if paths::is_directory(tree.as_fd()).step(|| what(mount))? {
         place(root, mount)?
     } else {
@@ -41,18 +66,22 @@ fn bind(root: BorrowedFd<'_>, mount: &MountPlan, recursive: Recursive) -> Step {
 }
 
 fn kernel(root: BorrowedFd<'_>, mount: &MountPlan) -> Step {
-    // A link there could put the container's view of the kernel where the image wants it.
+    // A link there could put the container's view of the kernel where the image wants it. What was looked at is what is
+    // mounted on: looked up a second time, it could have become a link.
     let flags = OFlags::PATH | OFlags::NOFOLLOW;
-    if let Ok(there) = paths::open(root, &mount.destination, flags)
-        && !paths::is_directory(there.as_fd()).step(|| what(mount))?
-    {
+    let place = match paths::open(root, &mount.destination, flags) {
+        Ok(there) => there,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => place(root, mount)?,
+        Err(error) => return Err(error).step(|| what(mount)),
+    };
+    if !paths::is_directory(place.as_fd()).step(|| what(mount))? {
         let text = format!(
             "filesystem {:?} must be mounted on ordinary directory",
             mount.kind
         );
         return Err(failed(mount, &text));
     }
-    other(root, mount)
+    new(mount, place)
 }
 
 fn tmpfs(root: BorrowedFd<'_>, mount: &MountPlan) -> Step {
@@ -93,6 +122,11 @@ fn tmpfs(root: BorrowedFd<'_>, mount: &MountPlan) -> Step {
 
 fn other(root: BorrowedFd<'_>, mount: &MountPlan) -> Step {
     let place = place(root, mount)?;
+    new(mount, place)
+}
+
+/// Mounts a new file system on `place`.
+fn new(mount: &MountPlan, place: OwnedFd) -> Step {
     // Old names for what is the default of the kernel.
     let data: Vec<&str> = mount
         .data
@@ -123,7 +157,7 @@ fn place(root: BorrowedFd<'_>, mount: &MountPlan) -> Step<OwnedFd> {
 /// Gives the tree its attributes and puts it in its place.
 fn finish(mount: &MountPlan, tree: OwnedFd, place: OwnedFd) -> Step {
     let done: io::Result<()> = (|| {
-        if mount.bind.is_some() || mount.copy_up {
+        if mount.bind.is_some() || mount.copy_up || mount.kind == "overlay" {
             tree::change(tree.as_fd(), mount.attributes, Recursive::No)?;
         } else if mount.attributes.set & attr::ATIME != 0 {
             let access = Change {

@@ -37,7 +37,13 @@ pub(crate) struct MountPlan {
     pub(crate) copy_up: bool,
     /// Map owners through a user namespace.
     pub(crate) id_mapped: Option<Recursive>,
+    /// What below the source is mounted in its place; the kernel resolves it and does not let it lead out of the source.
+    pub(crate) subpath: Option<PathBuf>,
 }
+
+/// The option that names a path below the source; its value is taken as it is. Docker's subpaths of volumes and images
+/// need it: a path of the host that leads there could be made to lead elsewhere by whoever writes to the volume.
+pub(crate) const SUBPATH: &str = "dhow.subpath=";
 
 /// Whether something goes for the mounts below too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,7 +126,9 @@ impl MountPlan {
             "idmap" => self.id_mapped = Some(Recursive::No),
             "ridmap" => self.id_mapped = Some(Recursive::Yes),
             _ => {
-                if let Some((kind, recursive)) = propagation_named(option) {
+                if let Some(path) = option.strip_prefix(SUBPATH) {
+                    self.subpath = Some(path.into());
+                } else if let Some((kind, recursive)) = propagation_named(option) {
                     self.propagation.push((kind, recursive));
                 } else if let Some((attribute, on)) = attribute_named(option) {
                     set(&mut self.attributes, attribute, on);
@@ -297,6 +305,7 @@ mod tests {
             "rslave",
             "shared",
             "size=64k",
+            "dhow.subpath=ro/x",
             "mode=1777",
             "sync",
         ]);
@@ -308,5 +317,6 @@ mod tests {
         ];
         assert_eq!(plan.propagation, expected);
         assert_eq!(plan.data, ["size=64k", "mode=1777", "sync"]);
+        assert_eq!(plan.subpath, Some("ro/x".into()));
     }
 }

@@ -31,6 +31,38 @@ pub(crate) fn open(root: BorrowedFd<'_>, path: &Path, flags: OFlags) -> io::Resu
     }
 }
 
+/// Opens `path` below `directory` as a place (`O_PATH`). Links are followed as long as they stay below it; one that
+/// leads out, an absolute one included, is an error (`EXDEV`).
+pub(crate) fn open_below(directory: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    loop {
+        match openat2(directory, path, flags, Mode::empty(), resolve) {
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            other => return Ok(other?),
+        }
+    }
+}
+
+/// As [`make_file`], but a link at the end of the path is an error (`ELOOP`), and so is a directory.
+pub(crate) fn make_own_file(root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
+    let (parent, name) = split(path)?;
+    let directory = make_directory(root, parent, 0o755)?;
+    let kind = rustix::fs::FileType::RegularFile;
+    match mknodat(&directory, name, kind, Mode::from(0o644), 0) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(&directory, name, flags, Mode::empty())?;
+    let stat = rustix::fs::fstat(&file)?;
+    match rustix::fs::FileType::from_raw_mode(stat.st_mode) {
+        rustix::fs::FileType::Symlink => Err(Errno::LOOP.into()),
+        rustix::fs::FileType::Directory => Err(Errno::ISDIR.into()),
+        _ => Ok(file),
+    }
+}
+
 /// Opens the directory `path` in `root` as a place (`O_PATH`), after making what is missing of it.
 pub(crate) fn make_directory(root: BorrowedFd<'_>, path: &Path, mode: u32) -> io::Result<OwnedFd> {
     make_directory_to(root, path, mode, 0)
@@ -162,6 +194,38 @@ mod tests {
         assert!(inside.join("absolute/place/deep").is_dir());
         assert!(inside.join("a/b").is_dir());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_path_below_leads_nowhere_else() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("in/a/b")).unwrap();
+        for (target, name) in [("a/b", "in/link"), ("/etc", "in/abs"), ("../..", "in/up")] {
+            symlink(target, folder.path().join(name)).unwrap();
+        }
+        let inside = root(&folder.path().join("in"));
+        for good in ["a", "a/b", "link", "a/../link", "."] {
+            assert!(
+                open_below(inside.as_fd(), Path::new(good)).is_ok(),
+                "{good}"
+            );
+        }
+        for bad in ["abs", "up", "..", "a/../..", "/etc"] {
+            let error = open_below(inside.as_fd(), Path::new(bad)).unwrap_err();
+            let errno = Errno::from_io_error(&error);
+            assert_eq!(errno, Some(Errno::XDEV), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_link_is_no_place_for_a_terminal() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("dev")).unwrap();
+        symlink("/proc/sysrq-trigger", folder.path().join("dev/console")).unwrap();
+        let root = root(folder.path());
+        assert!(make_own_file(root.as_fd(), Path::new("/dev/console")).is_err());
+        assert!(make_own_file(root.as_fd(), Path::new("/dev")).is_err());
+        make_own_file(root.as_fd(), Path::new("/dev/other")).unwrap();
     }
 
     #[test]
