@@ -1,6 +1,7 @@
 //! What is mounted into a container: from the request and the image to the list in the record. Pure.
 
 mod bind;
+pub mod propagation;
 
 use crate::MountPoint;
 use crate::spec::{HostConfig, Invalid, MountKind, MountSpec, Propagation};
@@ -96,6 +97,10 @@ fn long_point(spec: &MountSpec) -> Result<MountPoint, Invalid> {
             spec.kind != MountKind::Tmpfs && spec.tmpfs.is_some(),
             "TmpfsOptions",
         ),
+        (
+            spec.kind != MountKind::Image && spec.image.is_some(),
+            "ImageOptions",
+        ),
     ];
     if let Some((_, name)) = foreign.iter().find(|(is_set, _)| *is_set) {
         return Err(Invalid(format!("field {name} must not be specified")));
@@ -108,9 +113,8 @@ fn long_point(spec: &MountSpec) -> Result<MountPoint, Invalid> {
             ..point
         }),
         MountKind::Tmpfs => Err(Invalid::new("field Source must not be specified")),
-        MountKind::Image | MountKind::NamedPipe | MountKind::Cluster => {
-            Err(Invalid::new("mount type not supported yet"))
-        }
+        MountKind::Image => long_image(spec, point),
+        MountKind::NamedPipe | MountKind::Cluster => Err(Invalid::new("mount type unknown")),
     }
 }
 
@@ -130,6 +134,15 @@ fn long_bind(spec: &MountSpec, point: MountPoint) -> Result<MountPoint, Invalid>
     } else {
         "rbind"
     };
+    let mut kept = vec![depth.to_owned()];
+    if options.read_only_non_recursive && options.read_only_force_recursive {
+        return Err(Invalid::new(
+            "mount options conflict: !ReadOnlyNonRecursive && ReadOnlyForceRecursive",
+        ));
+    }
+    if spec.read_only && options.read_only_non_recursive {
+        kept.push("ro".into());
+    }
     Ok(MountPoint {
         source: clean(&spec.source),
         propagation: options
@@ -137,7 +150,21 @@ fn long_bind(spec: &MountSpec, point: MountPoint) -> Result<MountPoint, Invalid>
             .unwrap_or(Propagation::RPrivate)
             .to_string(),
         create_source: options.create_mountpoint,
-        options: vec![depth.into()],
+        options: kept,
+        ..point
+    })
+}
+
+fn long_image(spec: &MountSpec, point: MountPoint) -> Result<MountPoint, Invalid> {
+    if spec.source.is_empty() {
+        return Err(Invalid::new("field Source must not be empty"));
+    }
+    let options = spec.image.clone().unwrap_or_default();
+    Ok(MountPoint {
+        name: spec.source.clone(),
+        subpath: subpath(&options.subpath)?,
+        propagation: Propagation::RPrivate.to_string(),
+        rw: false,
         ..point
     })
 }

@@ -25,8 +25,8 @@ pub use devices::HostDevice;
 pub struct Inputs {
     /// The host's paths of the files bound into `/etc`, where the container has them.
     pub files: EtcFiles,
-    /// The container's mounts: source on the host and the record's entry's index, volumes mounted.
-    pub sources: Vec<PathBuf>,
+    /// What is mounted, for each of the record's mounts in their order; volumes are mounted.
+    pub sources: Vec<Source>,
     /// The namespaces of other containers to join.
     pub joined: Joined,
     /// The host's folder that is `/dev/shm`, where containers share it.
@@ -51,6 +51,18 @@ pub struct Inputs {
     pub seccomp_profile: Option<String>,
     /// The engine's default for `no-new-privileges`.
     pub no_new_privileges: bool,
+}
+
+/// Where a mount comes from on the host.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Source {
+    /// From nowhere: memory.
+    #[default]
+    None,
+    /// A path.
+    Path(PathBuf),
+    /// Read-only layers, the topmost first.
+    Layers(Vec<PathBuf>),
 }
 
 /// The host's paths of the files bound into a container's `/etc`.

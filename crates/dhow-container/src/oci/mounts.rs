@@ -5,10 +5,12 @@ use std::path::PathBuf;
 
 use dhow_oci::runtime::Mount;
 
-use super::{INIT_PATH, Inputs};
+use super::{INIT_PATH, Inputs, Source};
 use crate::spec::{IpcMode, MountKind, MountSpec};
 use crate::{ContainerRecord, MountPoint};
 
+/// The option of the built-in runtime that names a path below a mount's source.
+const SUBPATH: &str = "dhow.subpath=";
 const DEFAULT_TMPFS: &[&str] = &["noexec", "nosuid", "nodev"];
 const PROPAGATIONS: &[&str] = &[
     "private", "rprivate", "shared", "rshared", "slave", "rslave",
@@ -129,7 +131,7 @@ fn user_mounts(record: &ContainerRecord, inputs: &Inputs) -> Vec<Mount> {
         .mounts
         .iter()
         .zip(&inputs.sources)
-        .map(|(point, source)| user_mount(point, source.clone()))
+        .map(|(point, source)| user_mount(point, source))
         .collect();
     for (target, options) in &record.host.tmpfs {
         let target = crate::mount::clean(target);
@@ -138,12 +140,22 @@ fn user_mounts(record: &ContainerRecord, inputs: &Inputs) -> Vec<Mount> {
     list
 }
 
-fn user_mount(point: &MountPoint, source: PathBuf) -> Mount {
+fn user_mount(point: &MountPoint, source: &Source) -> Mount {
     let mut options: Vec<&str> = point.options.iter().map(String::as_str).collect();
-    if point.kind == MountKind::Tmpfs {
-        return mount(&point.destination, "tmpfs", "tmpfs", &options);
+    let subpath = format!("{SUBPATH}{}", point.subpath);
+    if !point.subpath.is_empty() {
+        options.push(&subpath);
     }
-    if options.is_empty() {
+    let target = &point.destination;
+    let path = match source {
+        Source::None => return mount(target, "tmpfs", "tmpfs", &options),
+        Source::Layers(layers) => return layered(point, layers, &options),
+        Source::Path(path) => path.clone(),
+    };
+    if !options
+        .iter()
+        .any(|option| matches!(*option, "bind" | "rbind"))
+    {
         options.push("rbind");
     }
     if !point.propagation.is_empty() {
@@ -151,8 +163,45 @@ fn user_mount(point: &MountPoint, source: PathBuf) -> Mount {
     } else if point.kind == MountKind::Volume {
         options.push("rprivate");
     }
-    options.push(if point.rw { "rw" } else { "ro" });
-    bind(&point.destination, source, &options)
+    // Read-only with everything below, unless only the mount itself is to be.
+    match (point.rw, options.contains(&"ro")) {
+        (true, _) => options.push("rw"),
+        (false, true) => {}
+        (false, false) => options.push("rro"),
+    }
+    bind(target, path, &options)
+}
+
+/// The content of an image; a single layer needs no overlay, and can't be one.
+fn layered(point: &MountPoint, layers: &[PathBuf], options: &[&str]) -> Mount {
+    let lower = lower(layers);
+    let mut options = options.to_vec();
+    options.extend(["rprivate", "ro"]);
+    let target = &point.destination;
+    match layers {
+        [] => mount(target, "tmpfs", "tmpfs", &options),
+        [only] => {
+            options.push("bind");
+            bind(target, only.clone(), &options)
+        }
+        _ => {
+            options.push(&lower);
+            mount(target, "overlay", "overlay", &options)
+        }
+    }
+}
+
+/// Overlay's option: the layers joined by colons, those in their paths taken their meaning away.
+fn lower(layers: &[PathBuf]) -> String {
+    let escaped: Vec<String> = layers
+        .iter()
+        .map(|path| {
+            path.to_string_lossy()
+                .replace('\\', "\\\\")
+                .replace(':', "\\:")
+        })
+        .collect();
+    format!("lowerdir={}", escaped.join(":"))
 }
 
 /// The options of a memory file system in the long form.
@@ -228,7 +277,7 @@ fn make_readonly(list: &mut [Mount], user_targets: &[PathBuf]) {
             continue;
         }
         let mut options = mount.options().clone().unwrap_or_default();
-        options.retain(|option| option != "rw" && option != "ro");
+        options.retain(|option| !matches!(option.as_str(), "rw" | "ro" | "rro"));
         options.push("ro".into());
         mount.set_options(Some(options));
     }

@@ -27,7 +27,7 @@ pub(super) fn init(record: &ContainerRecord, inputs: &Inputs) -> Process {
         .set_args(Some(args))
         .set_env(Some(environment(record, &inputs.host_name)))
         .set_cwd(folder(record).into())
-        .set_rlimits(limits(record, inputs))
+        .set_rlimits(limits(record, &inputs.ulimits))
         .set_oom_score_adj(Some(record.host.oom_score_adj));
     process
 }
@@ -85,10 +85,10 @@ pub fn override_with(list: &mut Vec<String>, variables: &[String]) {
     }
 }
 
-fn limits(record: &ContainerRecord, inputs: &Inputs) -> Option<Vec<PosixRlimit>> {
+/// The limits of a container's processes: its own, and the engine's defaults for what it says nothing of.
+pub fn limits(record: &ContainerRecord, defaults: &[Ulimit]) -> Option<Vec<PosixRlimit>> {
     let own = &record.host.resources.ulimits;
-    let default = inputs
-        .ulimits
+    let default = defaults
         .iter()
         .filter(|limit| own.iter().all(|other| other.name != limit.name));
     let list: Vec<PosixRlimit> = own

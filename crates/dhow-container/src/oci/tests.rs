@@ -167,7 +167,7 @@ fn mounts_of_the_user_come_last_by_depth_and_in_place_of_the_systems() {
             point("/etc/hosts", MountKind::Bind, true),
         ];
         record.mounts[1].propagation = "rslave".into();
-        inputs.sources = vec!["/v".into(), "/b".into(), "/s".into(), "/h".into()];
+        inputs.sources = ["/v", "/b", "/s", "/h"].map(path).to_vec();
         inputs.files.hosts = Some("/ours".into());
         inputs.files.hostname = Some("/name".into());
         record
@@ -196,7 +196,7 @@ fn mounts_of_the_user_come_last_by_depth_and_in_place_of_the_systems() {
             .count(),
         1
     );
-    assert_eq!(options(&spec, "/data"), ["rbind", "rslave", "ro"]);
+    assert_eq!(options(&spec, "/data"), ["rbind", "rslave", "rro"]);
     assert_eq!(options(&spec, "/data/deep"), ["rbind", "rprivate", "rw"]);
     assert_eq!(
         options(&spec, "/run"),
@@ -204,6 +204,67 @@ fn mounts_of_the_user_come_last_by_depth_and_in_place_of_the_systems() {
     );
     let linux = spec.linux().as_ref().unwrap();
     assert_eq!(linux.rootfs_propagation().as_deref(), Some("slave"));
+}
+
+fn path(text: &str) -> Source {
+    Source::Path(text.into())
+}
+
+#[test]
+fn images_are_shown_read_only() {
+    let image = |layers: &[&str], subpath: &str| {
+        let spec = spec(|record, inputs| {
+            record.mounts.push(MountPoint {
+                kind: MountKind::Image,
+                destination: "/i".into(),
+                subpath: subpath.into(),
+                ..MountPoint::default()
+            });
+            let layers = layers.iter().map(PathBuf::from).collect();
+            inputs.sources.push(Source::Layers(layers));
+        });
+        let mount = mount(&spec, "/i").unwrap().clone();
+        let source = mount.source().clone().unwrap().display().to_string();
+        (
+            mount.typ().clone().unwrap(),
+            source,
+            options(&spec, "/i").join(","),
+        )
+    };
+    let expected = |kind: &str, source: &str, options: &str| {
+        (kind.to_owned(), source.to_owned(), options.to_owned())
+    };
+    assert_eq!(
+        image(&["/l1", "/l:2"], ""),
+        expected("overlay", "overlay", "rprivate,ro,lowerdir=/l1:/l\\:2")
+    );
+    assert_eq!(
+        image(&["/l1"], "etc/x"),
+        expected("bind", "/l1", "dhow.subpath=etc/x,rprivate,ro,bind")
+    );
+    assert_eq!(image(&[], ""), expected("tmpfs", "tmpfs", "rprivate,ro"));
+}
+
+#[test]
+fn read_only_goes_for_what_is_below_too() {
+    let bind = |rw: bool, own: &[&str]| {
+        let spec = spec(|record, inputs| {
+            record.mounts.push(MountPoint {
+                kind: MountKind::Bind,
+                destination: "/b".into(),
+                propagation: "rprivate".into(),
+                options: own.iter().map(|option| (*option).to_owned()).collect(),
+                rw,
+                ..MountPoint::default()
+            });
+            inputs.sources.push(path("/host"));
+        });
+        options(&spec, "/b").join(",")
+    };
+    assert_eq!(bind(true, &["rbind"]), "rbind,rprivate,rw");
+    assert_eq!(bind(false, &["rbind"]), "rbind,rprivate,rro");
+    assert_eq!(bind(false, &["bind"]), "bind,rprivate,rro");
+    assert_eq!(bind(false, &["rbind", "ro"]), "rbind,ro,rprivate");
 }
 
 #[test]
@@ -216,7 +277,7 @@ fn a_readonly_root_leaves_the_users_mounts_alone() {
             rw: true,
             ..MountPoint::default()
         });
-        inputs.sources.push("/v".into());
+        inputs.sources.push(path("/v"));
         inputs.files.hosts = Some("/ours".into());
     });
     assert_eq!(spec.root().as_ref().unwrap().readonly(), Some(true));

@@ -23,7 +23,7 @@ pub use health::Healthcheck;
 pub use host::{HostConfig, LogConfig};
 pub use mode::{CgroupnsMode, IpcMode, NetworkMode, PidMode, UsernsMode, UtsMode};
 pub use mount::{
-    BindOptions, MountKind, MountSpec, Propagation, TmpfsOptions, VolumeDriver, VolumeOptions,
+    BindOptions, ImageOptions, MountKind, MountSpec, Propagation, TmpfsOptions, VolumeDriver, VolumeOptions,
 };
 pub use networking::{EndpointIpam, EndpointSettings};
 pub use port::{Port, PortBinding, PortRange, Protocol};

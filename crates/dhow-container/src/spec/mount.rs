@@ -19,7 +19,7 @@ pub enum MountKind {
     Volume,
     /// Memory.
     Tmpfs,
-    /// The content of an image; not there yet.
+    /// The content of an image.
     Image,
     /// A Windows pipe; refused.
     NamedPipe,
@@ -128,6 +128,16 @@ pub struct MountSpec {
     pub volume: Option<VolumeOptions>,
     /// Set for memory with options.
     pub tmpfs: Option<TmpfsOptions>,
+    /// Set for an image with options.
+    pub image: Option<ImageOptions>,
+}
+
+/// Options of an image mount.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ImageOptions {
+    /// What of the image is mounted instead of all of it.
+    pub subpath: String,
 }
 
 /// Options of a bind mount.
@@ -156,7 +166,7 @@ pub struct VolumeOptions {
     pub labels: BTreeMap<String, String>,
     /// The driver of a volume that is made for this mount.
     pub driver: Option<VolumeDriver>,
-    /// A folder within the volume to mount instead of all of it.
+    /// What of the volume is mounted instead of all of it.
     pub subpath: String,
 }
 

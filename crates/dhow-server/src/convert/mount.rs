@@ -3,7 +3,7 @@
 use dhow_api::container as wire;
 use dhow_engine::container::MountPoint;
 use dhow_engine::spec::{
-    BindOptions, MountKind, MountSpec, TmpfsOptions, VolumeDriver, VolumeOptions,
+    BindOptions, ImageOptions, MountKind, MountSpec, TmpfsOptions, VolumeDriver, VolumeOptions,
 };
 
 use super::{map, null_list, null_map};
@@ -56,13 +56,18 @@ pub(crate) fn mount(wire: wire::Mount) -> Result<MountSpec> {
         bind: wire.bind_options.map(bind).transpose()?,
         volume: wire.volume_options.map(volume),
         tmpfs: wire.tmpfs_options.map(tmpfs).transpose()?,
+        image: wire.image_options.map(|options| ImageOptions {
+            subpath: options.subpath,
+        }),
     })
 }
 
 fn bind(wire: wire::BindOptions) -> Result<BindOptions> {
     let propagation = match wire.propagation.as_str() {
         "" => None,
-        text => Some(text.parse()?),
+        text => Some(text.parse().map_err(|error| {
+            ApiError::invalid(format!("invalid mount config for type \"bind\": {error}"))
+        })?),
     };
     Ok(BindOptions {
         propagation,
@@ -123,7 +128,9 @@ pub(crate) fn mount_view(mount: &MountSpec) -> wire::Mount {
                 options: null_map(&driver.options),
             }),
         }),
-        image_options: None,
+        image_options: mount.image.as_ref().map(|image| wire::ImageOptions {
+            subpath: image.subpath.clone(),
+        }),
         tmpfs_options: mount.tmpfs.as_ref().map(|tmpfs| wire::TmpfsOptions {
             size_bytes: i64::try_from(tmpfs.size).unwrap_or(i64::MAX),
             mode: tmpfs.mode,
@@ -167,6 +174,7 @@ mod tests {
             json!({"Type": "volume", "Source": "v", "Target": "/b", "Consistency": "cached",
                    "VolumeOptions": {"NoCopy": true, "Labels": {"a": "b"}, "Subpath": "s",
                                      "DriverConfig": {"Name": "local", "Options": {"o": "x"}}}}),
+            json!({"Type": "image", "Source": "i", "Target": "/b", "ImageOptions": {"Subpath": "s"}}),
             json!({"Type": "tmpfs", "Target": "/b", "TmpfsOptions": {"SizeBytes": 1, "Options": [["exec"]]}}),
         ] {
             let spec = parse(wire.clone()).unwrap();
@@ -187,7 +195,7 @@ mod tests {
             ),
             (
                 json!({"Type": "bind", "Target": "/b", "BindOptions": {"Propagation": "up"}}),
-                "invalid propagation mode: up",
+                "invalid mount config for type \"bind\": invalid propagation mode: up",
             ),
         ] {
             assert_eq!(parse(wire).unwrap_err().message, text);
