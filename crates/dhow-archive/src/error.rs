@@ -46,6 +46,14 @@ pub enum Error {
         /// The path asked for.
         path: PathBuf,
     },
+    /// The path leads from one symbolic link to the next without an end.
+    #[error("{action}: too many links{path}")]
+    Loop {
+        /// Docker's word for what was being done.
+        action: &'static str,
+        /// ` in PATH`, or nothing where Docker does not say it.
+        path: String,
+    },
     /// The target of an unpack is not a directory.
     #[error("extraction point is not a directory")]
     NotADirectory,
@@ -111,7 +119,7 @@ impl Classify for Error {
                 }
                 _ => kind_of_io(source),
             },
-            Self::Write(_) | Self::File { .. } => ErrorKind::System,
+            Self::Write(_) | Self::File { .. } | Self::Loop { .. } => ErrorKind::System,
         }
     }
 

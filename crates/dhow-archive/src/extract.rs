@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use rustix::fs::{
@@ -33,8 +34,10 @@ const OPAQUE: &[u8] = b".wh..wh..opq";
 pub(crate) struct Form {
     /// As a layer: whiteouts mean something, and the tree was empty.
     pub(crate) layer: bool,
-    /// The directory all names are in, clean.
-    pub(crate) base: Vec<u8>,
+    /// What the root is called in errors.
+    pub(crate) shown: PathBuf,
+    /// The beginning of names that is replaced, and by what.
+    pub(crate) rebase: Option<(Vec<u8>, Vec<u8>)>,
     /// The owner of everything, in place of the archive's.
     pub(crate) owner: Option<(u32, u32)>,
     /// Whether a directory may not be replaced by something else, and the other way round.
@@ -88,11 +91,10 @@ impl Extraction {
     }
 
     fn entry<R: Read>(&mut self, header: &Header, reader: &mut Reader<R>) -> Result<(), Error> {
-        let path = clean(&header.path)?;
+        let path = self.rebased(clean(&header.path)?);
         if path.is_empty() {
             return self.root(header);
         }
-        let path = join(&self.form.base, &path);
         let (parent, name) = split(&path);
         if self.form.layer && name.starts_with(WHITEOUT) {
             return self.mark(parent, name);
@@ -109,6 +111,22 @@ impl Extraction {
             Kind::Symlink => self.symlink(&place, header),
             Kind::Hardlink => self.hardlink(&place, header),
             Kind::CharDevice | Kind::BlockDevice | Kind::Fifo => self.node(&place, header),
+        }
+    }
+
+    /// The name here of what the archive calls `path`.
+    fn rebased(&self, path: Vec<u8>) -> Vec<u8> {
+        let Some((old, new)) = &self.form.rebase else {
+            return path;
+        };
+        let Some(rest) = path.strip_prefix(old.as_slice()) else {
+            return path;
+        };
+        match rest.first() {
+            None => new.clone(),
+            Some(b'/') => join(new, &rest[1..]),
+            Some(_) if old.is_empty() => join(new, rest),
+            Some(_) => path,
         }
     }
 
@@ -224,9 +242,9 @@ impl Extraction {
             false => Ok(()),
             true => Err(Error::Overwrite {
                 existing,
-                path: to_path(&[b"/", place.path].concat()),
+                path: to_path(place.path),
                 new,
-                into: to_path(&[b"/", self.form.base.as_slice()].concat()),
+                into: self.form.shown.clone(),
             }),
         }
     }
@@ -374,7 +392,7 @@ impl Extraction {
     }
 
     fn hardlink(&mut self, place: &Place<'_>, header: &Header) -> Result<(), Error> {
-        let target = join(&self.form.base, &clean(&header.link)?);
+        let target = self.rebased(clean(&header.link)?);
         if target == place.path {
             return Ok(());
         }

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use crate::Error;
 use crate::at::{mtime, open_parent, stat as stat_at};
-use crate::names::split;
+use crate::names::{as_path, split};
 use crate::resolve::{Asked, resolve};
 use crate::tar::Mtime;
 
@@ -75,8 +75,8 @@ impl Located {
         let link_target = match link {
             false => String::new(),
             true => {
-                let target = resolve(rootfs.as_fd(), &self.asked.path)
-                    .map_err(|e| Error::file("resolve", Path::new(&self.shown()), e))?;
+                let target =
+                    resolve(rootfs.as_fd(), &self.asked.path).map_err(|e| self.unresolved(e))?;
                 format!("/{}", String::from_utf8_lossy(&target))
             }
         };
@@ -89,8 +89,14 @@ impl Located {
         })
     }
 
-    fn shown(&self) -> String {
-        String::from_utf8_lossy(&self.asked.path).into_owned()
+    fn unresolved(&self, error: Errno) -> Error {
+        match error {
+            Errno::LOOP => Error::Loop {
+                action: "evalSymlinksInScope",
+                path: format!(" in /{}", as_path(&self.asked.path).display()),
+            },
+            error => Error::file("lstat", as_path(&self.asked.path), error),
+        }
     }
 }
 

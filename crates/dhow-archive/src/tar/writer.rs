@@ -15,7 +15,9 @@ const BUFFER: usize = 256 * 1024;
 #[derive(Debug)]
 pub struct Writer<W> {
     out: W,
-    buffer: Vec<u8>,
+    /// What goes out next: the first `filled` bytes.
+    buffer: Box<[u8]>,
+    filled: usize,
 }
 
 impl<W: Write> Writer<W> {
@@ -23,7 +25,8 @@ impl<W: Write> Writer<W> {
     pub fn new(out: W) -> Self {
         Self {
             out,
-            buffer: Vec::with_capacity(BUFFER),
+            buffer: vec![0; BUFFER].into_boxed_slice(),
+            filled: 0,
         }
     }
 
@@ -56,21 +59,23 @@ impl<W: Write> Writer<W> {
         self.header(header, header.size)?;
         let mut remaining = header.size;
         while remaining > 0 {
-            if self.buffer.len() == BUFFER {
+            if self.filled == BUFFER {
                 self.flush()?;
             }
-            let start = self.buffer.len();
             let room = usize::try_from(remaining)
                 .map_or(BUFFER, |most| most.min(BUFFER))
-                .min(BUFFER - start);
-            self.buffer.resize(start + room, 0);
-            let length = match content.read(&mut self.buffer[start..]) {
-                Ok(0) => room, // zeroes
+                .min(BUFFER - self.filled);
+            let space = &mut self.buffer[self.filled..self.filled + room];
+            let length = match content.read(space) {
+                Ok(0) => {
+                    space.fill(0);
+                    room
+                }
                 Ok(length) => length,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => 0,
                 Err(e) => return Err(Error::file("read", &header.path, e)),
             };
-            self.buffer.truncate(start + length);
+            self.filled += length;
             remaining -= length as u64;
         }
         self.pad(header.size)
@@ -130,19 +135,22 @@ impl<W: Write> Writer<W> {
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        if self.buffer.len() + bytes.len() > BUFFER {
+        if self.filled + bytes.len() > BUFFER {
             self.flush()?;
         }
         if bytes.len() > BUFFER {
             return self.out.write_all(bytes).map_err(Error::Write);
         }
-        self.buffer.extend_from_slice(bytes);
+        self.buffer[self.filled..self.filled + bytes.len()].copy_from_slice(bytes);
+        self.filled += bytes.len();
         Ok(())
     }
 
     fn flush(&mut self) -> Result<(), Error> {
-        self.out.write_all(&self.buffer).map_err(Error::Write)?;
-        self.buffer.clear();
+        self.out
+            .write_all(&self.buffer[..self.filled])
+            .map_err(Error::Write)?;
+        self.filled = 0;
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
 use dhow_archive::tar::Header;
-use dhow_archive::{Error, UnpackOptions, export, pack, stat, unpack};
+use dhow_archive::{Destination, Error, UnpackOptions, export, pack, stat, unpack};
 use tempfile::TempDir;
 
 use crate::common::{archive, dir, file, hardlink, listing, names, open, read, root};
@@ -96,18 +96,13 @@ fn an_export_holds_everything_and_unpacks_again() {
     assert_eq!((written.entries, written.bytes), (7, 5));
     let target = tempfile::tempdir().unwrap();
     let options = UnpackOptions::default();
-    unpack(
-        tar.as_slice(),
-        open(target.path()).as_fd(),
-        Path::new("/"),
-        &options,
-    )
-    .unwrap();
+    unpacked(&open(target.path()), "/", &tar, &options).unwrap();
     assert_eq!(listing(target.path()), listing(at.path()));
 }
 
 fn unpacked(rootfs: &File, path: &str, tar: &[u8], options: &UnpackOptions) -> Result<(), Error> {
-    unpack(tar, rootfs.as_fd(), Path::new(path), options)
+    let into = Destination::find(rootfs.as_fd(), Path::new(path))?;
+    unpack(tar, &into, options)
 }
 
 #[test]
@@ -150,13 +145,13 @@ fn kinds_are_kept_when_asked_for() {
     let error = unpacked(&root, "/etc", &file_over_dir, &keep).unwrap_err();
     assert_eq!(
         error.to_string(),
-        r#"cannot overwrite directory "/etc/sub" with non-directory "/etc""#
+        r#"cannot overwrite directory "sub" with non-directory "/etc""#
     );
     let dir_over_file = archive([dir("passwd")]);
     let error = unpacked(&root, "/etc", &dir_over_file, &keep).unwrap_err();
     assert_eq!(
         error.to_string(),
-        r#"cannot overwrite non-directory "/etc/passwd" with directory "/etc""#
+        r#"cannot overwrite non-directory "passwd" with directory "/etc""#
     );
     unpacked(&root, "/etc", &file_over_dir, &UnpackOptions::default()).unwrap();
     assert_eq!(read(at.path().join("etc/sub")), "x");
@@ -203,4 +198,46 @@ fn owners_and_modes_are_the_archives_or_those_asked_for() {
         (is("etc/f"), is("etc/d")),
         ((0o600, 10, 11, 7), (0o711, 10, 11, 8))
     );
+}
+
+#[test]
+fn links_are_followed_below_the_destination_only() {
+    let (at, root) = rootfs();
+    symlink("/", at.path().join("etc/sub/out")).unwrap();
+    symlink("../../..", at.path().join("etc/sub/up")).unwrap();
+    let tar = archive([file("out/one", "1"), file("up/two", "2")]);
+    unpacked(&root, "/etc/sub", &tar, &UnpackOptions::default()).unwrap();
+    assert_eq!(read(at.path().join("etc/sub/one")), "1");
+    assert_eq!(read(at.path().join("etc/sub/two")), "2");
+}
+
+#[test]
+fn paths_that_lead_nowhere_are_told_in_dockers_words() {
+    let (at, root) = rootfs();
+    symlink("loop", at.path().join("loop")).unwrap();
+    let text = |error: Error| dhow_errdefs::chain(&error).to_string();
+    let find = |path: &str| text(Destination::find(root.as_fd(), Path::new(path)).unwrap_err());
+    assert_eq!(find("/loop"), "EvalSymlinks: too many links");
+    assert!(find("/etc/passwd/").starts_with("lstat /etc/passwd/: "));
+    let of = |path: &str| text(stat(root.as_fd(), Path::new(path)).unwrap_err());
+    assert_eq!(of("/loop"), "evalSymlinksInScope: too many links in /loop");
+    assert!(of("/loop/x").starts_with("lstat /loop/x: "));
+}
+
+#[test]
+fn names_can_be_replaced() {
+    let (at, root) = rootfs();
+    let tar = archive([
+        dir("old"),
+        file("old/f", "x"),
+        hardlink("old/g", "old/f"),
+        file("older", "y"),
+    ]);
+    let options = UnpackOptions {
+        rebase: Some(("old".into(), "new".into())),
+        ..UnpackOptions::default()
+    };
+    unpacked(&root, "/etc", &tar, &options).unwrap();
+    assert_eq!(read(at.path().join("etc/new/g")), "x");
+    assert_eq!(read(at.path().join("etc/older")), "y");
 }

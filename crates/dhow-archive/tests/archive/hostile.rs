@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use dhow_archive::tar::{Header, Kind};
-use dhow_archive::{ApplyOptions, Error, Limits, UnpackOptions, apply, unpack};
+use dhow_archive::{ApplyOptions, Destination, Error, Limits, UnpackOptions, apply, unpack};
 use std::os::fd::AsFd;
 
 use crate::common::{
@@ -21,12 +21,8 @@ fn contained(entries: Vec<(Header, &'static [u8])>) -> Result<(), Error> {
     let tar = archive(entries);
     let applied = apply(tar.as_slice(), &inside, &ApplyOptions::default()).map(drop);
     let rootfs = std::fs::File::open(&inside).unwrap();
-    let _ = unpack(
-        tar.as_slice(),
-        rootfs.as_fd(),
-        Path::new("/"),
-        &UnpackOptions::default(),
-    );
+    let into = Destination::find(rootfs.as_fd(), Path::new("/")).unwrap();
+    let _ = unpack(tar.as_slice(), &into, &UnpackOptions::default());
     assert_eq!(read(at.path().join("victim")), "untouched");
     assert_eq!(
         std::fs::read_dir(at.path()).unwrap().count(),
