@@ -10,12 +10,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use dhow_archive::remove_tree;
 
-use crate::{ChainId, Error};
+use crate::{ChainId, Error, skeleton};
 
 /// The folders of a store.
 #[derive(Debug)]
 pub(crate) struct Folders {
     pub(crate) root: PathBuf,
+    /// The lowest layer of every container.
+    pub(crate) skeleton: PathBuf,
     next: AtomicU64,
 }
 
@@ -31,6 +33,7 @@ impl Folders {
                 .map_err(|e| Error::file("create folder", folder, e))?;
         }
         Ok(Self {
+            skeleton: skeleton::make(root)?,
             root: root.to_owned(),
             next: AtomicU64::new(0),
         })

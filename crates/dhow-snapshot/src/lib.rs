@@ -25,7 +25,8 @@
 //! # On disk
 //!
 //! `layers/<hex of the chain id>/`: a layer in overlayfs' form. `active/<key>/{upper,work}`: containers.
-//! `staging/<n>/`, `trash/<n>/`: emptied at each start.
+//! `staging/<n>/`, `trash/<n>/`: emptied at each start. `skeleton/`: the lowest layer of every container, with the places
+//! that engines mount something on.
 
 mod error;
 mod folders;
@@ -33,6 +34,7 @@ mod layers;
 mod mounts;
 mod record;
 mod recover;
+mod skeleton;
 mod snapshots;
 mod staging;
 

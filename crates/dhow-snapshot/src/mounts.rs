@@ -37,6 +37,27 @@ impl Mounts {
         }
     }
 
+    /// The same without what the container has written: what is below it, to be read only.
+    #[must_use]
+    pub fn image(&self) -> Self {
+        Self {
+            lower: self.lower.clone(),
+            read_only: true,
+            ..Self::default()
+        }
+    }
+
+    /// The same to be read only, so that it does not get in the way of another mount that writes; it shows nothing that
+    /// is written after it was made.
+    #[must_use]
+    pub fn frozen(&self) -> Self {
+        Self {
+            lower: self.upper.iter().chain(&self.lower).cloned().collect(),
+            read_only: true,
+            ..Self::default()
+        }
+    }
+
     /// Mounts it, attached nowhere; it vanishes with its last descriptor.
     ///
     /// # Errors

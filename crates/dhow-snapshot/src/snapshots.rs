@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use dhow_archive::{Change, Written};
 use dhow_metadata::{Database, Transaction};
+use dhow_sys::mount::{MountAttributes, attr, set_attributes};
 
 use crate::folders::{Folders, open_dir};
 use crate::record::{LayerRecord, SnapshotRecord};
@@ -52,7 +53,7 @@ impl Snapshots {
                     parent: parent.copied(),
                 },
             )?;
-            Ok(container_mounts(&folder, lower))
+            Ok(self.container_mounts(&folder, lower))
         })
     }
 
@@ -65,7 +66,7 @@ impl Snapshots {
         let lower = self
             .db
             .read(|tx| self.ancestors(tx, self.record(tx, key)?.parent.as_ref()))?;
-        Ok(container_mounts(&folder, lower))
+        Ok(self.container_mounts(&folder, lower))
     }
 
     /// Removes the snapshot `key` with all that was written to it; nothing of that name is fine.
@@ -117,29 +118,51 @@ impl Snapshots {
     pub fn changes(&self, key: &str) -> Result<Vec<Change>, Error> {
         let mounts = self.mounts(key)?;
         let upper = open_dir(&self.upper(key)?)?;
-        let lower = match mounts.lower.is_empty() {
-            true => None,
-            false => {
-                let below = Mounts {
-                    upper: None,
-                    work: None,
-                    read_only: true,
-                    ..mounts
-                };
-                Some(below.mount()?)
-            }
-        };
-        dhow_archive::changes(upper.as_fd(), lower.as_ref().map(AsFd::as_fd))
-            .map_err(tree("compare", key))
+        let lower = mounts.image().mount()?;
+        dhow_archive::changes(upper.as_fd(), Some(lower.as_fd())).map_err(tree("compare", key))
+    }
+
+    /// Whether a container has changed nothing at all.
+    ///
+    /// # Errors
+    /// [`Error::NoSnapshot`], or when the directory can't be read.
+    pub fn is_unchanged(&self, key: &str) -> Result<bool, Error> {
+        let upper = self.upper(key)?;
+        let mut names = std::fs::read_dir(&upper).map_err(|e| Error::file("list", &upper, e))?;
+        Ok(names.next().is_none())
     }
 
     /// Writes what a container has changed as a layer's tar.
     ///
+    /// It may go on changing it: its files are read by way of a mount in which no device can be opened.
+    ///
     /// # Errors
     /// [`Error::NoSnapshot`], or when something can't be read or written.
     pub fn diff(&self, key: &str, out: impl Write) -> Result<Written, Error> {
-        let upper = open_dir(&self.upper(key)?)?;
+        let only = Mounts {
+            lower: vec![self.upper(key)?],
+            read_only: true,
+            ..Mounts::default()
+        };
+        let upper = only.mount()?;
+        let attributes = MountAttributes {
+            set: attr::NODEV | attr::NOEXEC | attr::NOSUID,
+            ..MountAttributes::default()
+        };
+        set_attributes(upper.as_fd(), c"", false, &attributes)
+            .map_err(|e| Error::file("restrict", &only.lower[0], e))?;
         dhow_archive::diff(upper.as_fd(), out).map_err(tree("read", key))
+    }
+
+    fn container_mounts(&self, folder: &Path, mut lower: Vec<PathBuf>) -> Mounts {
+        lower.push(self.folders.skeleton.clone());
+        Mounts {
+            lower,
+            upper: Some(folder.join("upper")),
+            work: Some(folder.join("work")),
+            read_only: false,
+            volatile: false,
+        }
     }
 
     fn record(&self, tx: &Transaction<'_>, key: &str) -> Result<SnapshotRecord, Error> {
@@ -163,17 +186,6 @@ impl Snapshots {
             next = record.parent;
         }
         Ok(folders)
-    }
-}
-
-fn container_mounts(folder: &Path, lower: Vec<PathBuf>) -> Mounts {
-    let (upper, work) = (Some(folder.join("upper")), Some(folder.join("work")));
-    Mounts {
-        lower,
-        upper,
-        work,
-        read_only: false,
-        volatile: false,
     }
 }
 

@@ -98,7 +98,8 @@ fn a_stack_of_layers_is_mounted_and_written_to() {
 
     let mounts = store.snapshots.prepare("one", Some(&top)).unwrap();
     assert_eq!(mounts, store.snapshots.mounts("one").unwrap());
-    assert_eq!(mounts.lower.len(), 2);
+    // The layers and the skeleton.
+    assert_eq!(mounts.lower.len(), 3);
     let text = serde_json::to_string(&mounts).unwrap();
     assert_eq!(
         serde_json::from_str::<dhow_snapshot::Mounts>(&text).unwrap(),
@@ -111,7 +112,10 @@ fn a_stack_of_layers_is_mounted_and_written_to() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
-    assert_eq!(names, ["b", "c"]);
+    assert_eq!(
+        names,
+        ["b", "c", "hostname", "hosts", "mtab", "resolv.conf"]
+    );
     fs::write(path(&mount, "etc/b"), "bb").unwrap();
     fs::write(path(&mount, "new"), "n").unwrap();
     drop(mount);
@@ -268,7 +272,7 @@ fn keys_are_names() {
 }
 
 #[test]
-fn nothing_below_is_a_plain_directory() {
+fn a_container_can_stand_on_nothing() {
     if !root() {
         return;
     }
