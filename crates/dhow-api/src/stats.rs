@@ -8,6 +8,8 @@ wire! {"snake_case";
     pub struct Stats {
         pub name: String,
         pub id: String,
+        #[serde(skip_serializing_if = "String::is_empty")]
+        pub os_type: String,
         pub read: String,
         pub preread: String,
         pub pids_stats: PidsStats,

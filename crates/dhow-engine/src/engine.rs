@@ -18,6 +18,7 @@ use crate::lifecycle::create::make_folder;
 use crate::lifecycle::restore;
 use crate::networks::Networks;
 use crate::services::Services;
+use crate::stats::Collector;
 use crate::store::{Container, ContainerSet};
 use crate::supervisor::{Shims, Supervisor};
 use crate::system::System;
@@ -88,6 +89,7 @@ impl Engine {
             containers,
             execs: ExecSet::default(),
             events: Events::default(),
+            stats: Collector::default(),
             draining: AtomicBool::new(false),
         };
         Ok(Self {

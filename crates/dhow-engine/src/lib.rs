@@ -12,6 +12,7 @@ pub mod exec;
 pub mod filters;
 pub mod images;
 pub mod networks;
+pub mod stats;
 pub mod streams;
 pub mod supervisor;
 pub mod system;

@@ -12,6 +12,7 @@ pub(crate) mod inspect;
 pub(crate) mod mount;
 pub(crate) mod network;
 pub(crate) mod resources;
+pub(crate) mod stats;
 pub(crate) mod summary;
 pub(crate) mod system;
 pub(crate) mod time;

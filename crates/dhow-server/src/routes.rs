@@ -9,6 +9,7 @@ mod distribution;
 mod exec;
 mod images;
 mod networks;
+mod stats;
 mod streams;
 mod swarm;
 mod system;
@@ -32,6 +33,7 @@ pub fn router(handles: Handles) -> Router {
         .merge(system::routes())
         .merge(containers::routes())
         .merge(streams::routes())
+        .merge(stats::routes())
         .merge(exec::routes())
         .merge(images::routes())
         .merge(transfer::routes())

@@ -10,6 +10,7 @@ mod prune;
 mod remove;
 mod rename;
 mod start;
+mod stats;
 mod stop;
 mod top;
 mod update;

@@ -57,7 +57,8 @@ pub(crate) fn describe() -> Machine {
     }
 }
 
-fn memory() -> u64 {
+/// Bytes of memory the machine has; 0 where that is not to be found out.
+pub(crate) fn memory() -> u64 {
     let text = read("/proc/meminfo");
     let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
     let kibibytes = line

@@ -40,6 +40,7 @@ pub(crate) async fn remove(
     }
     services.containers.remove(container);
     services.forget_execs(&container.id);
+    services.stats.forget(&container.id);
     services.tell(&record, "destroy");
     container.removed();
     Ok(())

@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 
 use super::network::{self, Reservation};
 use super::{create, exit, files, mounts, remove};
+use crate::config::EngineConfig;
 use crate::container::{ContainerRecord, Status};
 use crate::error::TaskError;
 use crate::services::{Services, blocking};
@@ -220,6 +221,15 @@ fn runtime(services: &Services, name: &str) -> RuntimeChoice {
     }
 }
 
+/// The path of a container's control group below the hierarchies' roots.
+pub(crate) fn cgroup_path(config: &EngineConfig, record: &ContainerRecord) -> PathBuf {
+    let parent = match record.host.resources.cgroup_parent.as_str() {
+        "" => &config.cgroup_parent,
+        parent => parent,
+    };
+    PathBuf::from("/").join(parent).join(&record.id)
+}
+
 fn inputs(
     services: &Services,
     record: &ContainerRecord,
@@ -227,10 +237,6 @@ fn inputs(
     sources: Vec<PathBuf>,
 ) -> Result<oci::Inputs> {
     let (host, config) = (&record.host, &services.config);
-    let parent = match host.resources.cgroup_parent.as_str() {
-        "" => &config.cgroup_parent,
-        parent => parent,
-    };
     let network = match &host.network_mode {
         NetworkMode::Container(other) => Some(joined(services, other, "network")?),
         _ => None,
@@ -261,7 +267,7 @@ fn inputs(
         has_mqueue: Path::new("/dev/mqueue").exists(),
         devices,
         block_devices: host::devices::limited(&host.resources)?,
-        cgroup: PathBuf::from("/").join(parent).join(&record.id),
+        cgroup: cgroup_path(config, record),
         cgroup_v2: host::machine::has_cgroup_v2(),
         host_name: host::machine::name(),
         init: host

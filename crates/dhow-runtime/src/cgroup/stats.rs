@@ -235,20 +235,135 @@ fn value(table: &[(String, u64)], name: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
+    /// A group of files as real kernels had them; `place` is the hierarchy, empty on v2.
+    fn recorded(version: Version, files: &[(&str, &str, &str)]) -> (tempfile::TempDir, Cgroup) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut paths = BTreeMap::new();
+        for (place, file, text) in files {
+            let directory = folder.path().join(place);
+            std::fs::create_dir_all(&directory).unwrap();
+            std::fs::write(directory.join(file), text).unwrap();
+            paths.insert((*place).to_owned(), directory);
+        }
+        (folder, Cgroup { version, paths })
+    }
+
     #[test]
-    fn io_lines_of_both_versions_are_understood() {
-        assert_eq!(io_line("8:16 Read 4096"), Some((8, 16, "Read", 4096)));
-        assert_eq!(io_line("Total 4096"), None);
-        let lines = io_v2("254:0 rbytes=10 wbytes=20 rios=1 wios=2 dbytes=0 dios=0\n");
-        assert_eq!(
-            (
-                lines[1].operation.as_str(),
-                lines[1].bytes,
-                lines[1].operations
-            ),
-            ("write", 20, 2)
+    fn figures_of_v1() {
+        let (_folder, cgroup) = recorded(
+            Version::V1,
+            &[
+                ("cpu,cpuacct", "cpuacct.usage", "3036760951\n"),
+                (
+                    "cpu,cpuacct",
+                    "cpuacct.usage_percpu",
+                    "67100695 2969660256 \n",
+                ),
+                ("cpu,cpuacct", "cpuacct.stat", "user 297\nsystem 6\n"),
+                (
+                    "cpu,cpuacct",
+                    "cpu.stat",
+                    "nr_periods 32\nnr_throttled 2\nthrottled_time 655940825\n",
+                ),
+                ("memory", "memory.usage_in_bytes", "22151168\n"),
+                ("memory", "memory.max_usage_in_bytes", "23609344\n"),
+                ("memory", "memory.limit_in_bytes", "104857600\n"),
+                ("memory", "memory.failcnt", "7\n"),
+                (
+                    "memory",
+                    "memory.oom_control",
+                    "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n",
+                ),
+                (
+                    "memory",
+                    "memory.stat",
+                    "cache 5\ntotal_inactive_file 20971520\n",
+                ),
+                ("pids", "pids.current", "1\n"),
+                ("pids", "pids.max", "max\n"),
+                (
+                    "blkio",
+                    "blkio.throttle.io_service_bytes_recursive",
+                    "254:0 Read 8192\n254:0 Write 32768\nTotal 40960\n",
+                ),
+                (
+                    "blkio",
+                    "blkio.throttle.io_serviced_recursive",
+                    "254:0 Read 2\n254:0 Write 9\nTotal 11\n",
+                ),
+            ],
         );
+        let stats = cgroup.stats().unwrap();
+        assert_eq!(stats.cpu.total, 3_036_760_951);
+        assert_eq!(stats.cpu.per_cpu, [67_100_695, 2_969_660_256]);
+        assert_eq!(
+            (stats.cpu.user, stats.cpu.system),
+            (2_970_000_000, 60_000_000)
+        );
+        assert_eq!(stats.cpu.throttled_time, 655_940_825);
+        assert_eq!(stats.memory.usage, 22_151_168);
+        assert_eq!(stats.memory.max_usage, Some(23_609_344));
+        assert_eq!((stats.memory.failures, stats.memory.oom_kills), (7, 1));
+        assert_eq!(stats.memory.details["total_inactive_file"], 20_971_520);
+        assert_eq!((stats.pids, stats.pids_limit), (1, None));
+        let io: Vec<_> = stats
+            .io
+            .iter()
+            .map(|io| (io.operation.as_str(), io.bytes, io.operations))
+            .collect();
+        assert_eq!(io, [("Read", 8192, 2), ("Write", 32768, 9)]);
+    }
+
+    #[test]
+    fn figures_of_v2() {
+        let (_folder, cgroup) = recorded(
+            Version::V2,
+            &[
+                (
+                    "",
+                    "cpu.stat",
+                    "usage_usec 3036\nuser_usec 2000\nsystem_usec 1036\nnr_periods 3\nnr_throttled 1\nthrottled_usec 9\n",
+                ),
+                ("", "memory.current", "4096\n"),
+                ("", "memory.peak", "8192\n"),
+                ("", "memory.max", "max\n"),
+                (
+                    "",
+                    "memory.events",
+                    "low 0\nhigh 0\nmax 12\noom 3\noom_kill 2\noom_group_kill 0\n",
+                ),
+                ("", "memory.stat", "anon 5\ninactive_file 6\n"),
+                ("", "pids.current", "4\n"),
+                ("", "pids.max", "64\n"),
+                (
+                    "",
+                    "io.stat",
+                    "254:0 rbytes=10 wbytes=20 rios=1 wios=2 dbytes=0 dios=0\n",
+                ),
+            ],
+        );
+        let stats = cgroup.stats().unwrap();
+        assert_eq!(stats.cpu.total, 3_036_000);
+        assert_eq!(
+            (stats.cpu.user, stats.cpu.throttled_time),
+            (2_000_000, 9_000)
+        );
+        assert!(stats.cpu.per_cpu.is_empty());
+        assert_eq!((stats.memory.usage, stats.memory.limit), (4096, None));
+        assert_eq!((stats.memory.failures, stats.memory.oom_kills), (3, 2));
+        assert_eq!((stats.pids, stats.pids_limit), (4, Some(64)));
+        assert_eq!(stats.io[1].operation, "write");
+        assert_eq!((stats.io[1].bytes, stats.io[1].operations), (20, 2));
+    }
+
+    #[test]
+    fn a_group_that_is_gone_has_no_figures() {
+        let (folder, cgroup) = recorded(Version::V2, &[("", "cpu.stat", "usage_usec 1\n")]);
+        drop(folder);
+        assert!(cgroup.stats().is_err());
     }
 }

@@ -35,7 +35,6 @@ pub(super) fn routes() -> Router<Handles> {
         .route("/containers/{id}/update", post(update))
         .route("/containers/{id}/resize", post(resize))
         .route("/containers/{id}/top", get(top))
-        .route("/containers/{id}/stats", missing("container stats"))
         .route("/containers/{id}/changes", missing("container changes"))
         .route("/containers/{id}/export", missing("container export"))
         .route("/containers/{id}/archive", missing("container archive"))
