@@ -7,6 +7,7 @@ mod containers;
 mod memory;
 mod pulls;
 mod report;
+mod scale;
 
 use dhow_testkit::{Engine, EngineOptions, http::Client};
 use std::path::{Path, PathBuf};
@@ -54,6 +55,11 @@ impl Options {
             }
         }
         Ok(options)
+    }
+
+    /// Whether the measurement of that name is to be made.
+    fn wants(&self, name: &str) -> bool {
+        self.only.as_ref().is_none_or(|text| name.contains(text))
     }
 }
 
@@ -108,18 +114,14 @@ pub(crate) fn run(options: &Options) -> ExitCode {
             .collect(),
     );
     let measurements = [memory::ALL, containers::ALL, pulls::ALL].concat();
-    for measurement in measurements.iter().filter(|m| {
-        options
-            .only
-            .as_ref()
-            .is_none_or(|text| m.name.contains(text))
-    }) {
+    for measurement in measurements.iter().filter(|m| options.wants(m.name)) {
         let values = subjects
             .iter()
             .map(|subject| (measurement.measure)(subject))
             .collect();
-        table.add(measurement, values);
+        table.add(measurement.name, measurement.unit, values);
     }
+    scale::run(&program, |name| options.wants(name), &mut table);
     table.add_own(
         "dhow --version",
         "ms",

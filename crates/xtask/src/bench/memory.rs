@@ -96,7 +96,7 @@ fn command_line(pid: u32) -> String {
 }
 
 /// The proportional set size of `pid` in MiB.
-fn pss(pid: u32) -> f64 {
+pub(super) fn pss(pid: u32) -> f64 {
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
     let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"));
     line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok())

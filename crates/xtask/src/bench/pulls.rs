@@ -13,13 +13,19 @@ pub(super) const ALL: &[Measurement] = &[Measurement {
 /// How many files each of the four layers has.
 const FILES: u32 = 7750;
 
+/// How often it is pulled. Each round has an image of its own, and none is removed before the end of the run: file systems
+/// are slow for a while after many deletions, and that would be measured as well.
+const ROUNDS: u64 = 3;
+
 fn pull(subject: &Subject) -> Result<f64, String> {
     let registry = Registry::start_beside(RegistryKind::Plain, subject.pid);
-    registry.fill(&layout(), "bench:1");
     let name = format!("{}/bench", registry.host());
     let mut times = Vec::new();
-    for _ in 0..3 {
-        let path = format!("/v1.44/images/create?fromImage={name}&tag=1");
+    for round in 0..ROUNDS {
+        registry.fill(&layout(round), &format!("bench:{round}"));
+        // What the filling has left to be written is not the engine's.
+        packages::run(&mut std::process::Command::new("sync"));
+        let path = format!("/v1.44/images/create?fromImage={name}&tag={round}");
         let mut answer = Err(std::io::ErrorKind::NotConnected.into());
         times.push(milliseconds(|| {
             answer = subject.client().request("POST", &path, Body::Empty)
@@ -28,19 +34,20 @@ fn pull(subject: &Subject) -> Result<f64, String> {
         if answer.status != 200 || answer.text().contains("\"error\"") {
             return Err(answer.text().lines().last().unwrap_or_default().to_owned());
         }
-        let removed = subject
-            .client()
-            .delete(&format!("/v1.44/images/{name}:1?force=1"));
+    }
+    for round in 0..ROUNDS {
+        let path = format!("/v1.44/images/{name}:{round}?force=1");
+        let removed = subject.client().delete(&path);
         removed.map_err(|error| error.to_string())?;
     }
     Ok(median(times))
 }
 
 /// The image: files of every size from a few bytes to a megabyte, about as compressible as programs are.
-fn layout() -> PathBuf {
-    packages::once("bench-layout-780", |folder| {
+fn layout(round: u64) -> PathBuf {
+    packages::once(&format!("bench-layout-780-{round}"), |folder| {
         let mut layout = images::Layout::new(folder);
-        let mut random = Random(42);
+        let mut random = Random(42 + round);
         for number in 0..4 {
             layout = layout.layer(&layer(number, &mut random));
         }

@@ -1,7 +1,5 @@
 //! The table of figures, printed line by line as they come.
 
-use super::Measurement;
-
 /// A table with a column for each engine, the first being the one the others are compared with.
 pub(crate) struct Table {
     names: Vec<String>,
@@ -20,11 +18,8 @@ impl Table {
         Self { names }
     }
 
-    pub(crate) fn add(&mut self, measurement: &Measurement, values: Vec<Result<f64, String>>) {
-        print!(
-            "{:<58}",
-            format!("{} [{}]", measurement.name, measurement.unit)
-        );
+    pub(crate) fn add(&mut self, name: &str, unit: &str, values: Vec<Result<f64, String>>) {
+        print!("{:<58}", format!("{name} [{unit}]"));
         let own = values
             .first()
             .and_then(|value| value.as_ref().ok())
@@ -32,18 +27,12 @@ impl Table {
         let mut failures = Vec::new();
         for (index, value) in values.into_iter().enumerate() {
             match value {
+                Ok(value) if index > 0 => print!("{value:>14.2}{}", ratio(own, value, unit)),
                 Ok(value) => print!("{value:>14.2}"),
                 Err(message) => {
                     print!("{:>14}", "failed");
                     failures.push(format!("    {}: {message}", self.names[index]));
-                    continue;
                 }
-            }
-            if index > 0 {
-                print!(
-                    "{}",
-                    ratio(own, value.unwrap_or_default(), measurement.unit)
-                );
             }
         }
         println!();
