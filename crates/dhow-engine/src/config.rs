@@ -40,6 +40,8 @@ pub struct EngineConfig {
 pub struct Defaults {
     /// The log driver and its options.
     pub log: LogConfig,
+    /// Whether a `json-file` log without a size of its own is bounded; Docker's grow without end.
+    pub bounded_logs: bool,
     /// Bytes of `/dev/shm`.
     pub shm_size: u64,
     /// The IPC mode.
@@ -62,6 +64,8 @@ pub struct Defaults {
     pub dns_options: Vec<String>,
     /// The address `host-gateway` stands for in `--add-host`; the bridge's when missing.
     pub host_gateway: Option<IpAddr>,
+    /// Where vendors' specifications of devices (CDI) are; what later folders say counts more.
+    pub cdi_folders: Vec<PathBuf>,
 }
 
 impl Default for Defaults {
@@ -71,6 +75,7 @@ impl Default for Defaults {
                 driver: "json-file".into(),
                 options: BTreeMap::new(),
             },
+            bounded_logs: true,
             shm_size: 64 * 1024 * 1024,
             ipc_mode: IpcMode::Private,
             cgroupns_mode: CgroupnsMode::Default,
@@ -82,6 +87,7 @@ impl Default for Defaults {
             dns_search: Vec::new(),
             dns_options: Vec::new(),
             host_gateway: None,
+            cdi_folders: vec!["/etc/cdi".into(), "/var/run/cdi".into()],
         }
     }
 }

@@ -98,6 +98,18 @@ pub enum Error {
         /// The container as it was named.
         container: String,
     },
+    /// A container's files could not be made visible.
+    #[error("{step} the container's files")]
+    View {
+        /// What was being done.
+        step: &'static str,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// A container's files could not be read or written.
+    #[error(transparent)]
+    Archive(#[from] dhow_archive::Error),
     /// The image store failed, or has no such image.
     #[error(transparent)]
     Image(#[from] dhow_image::Error),
@@ -113,6 +125,9 @@ pub enum Error {
     /// A log can't be read.
     #[error(transparent)]
     Log(#[from] dhow_logging::Error),
+    /// A container's log driver can't be used. Docker's text.
+    #[error("failed to initialize logging driver")]
+    LogDriver(#[source] dhow_logging::Error),
     /// The records can't be read or written.
     #[error(transparent)]
     Metadata(#[from] dhow_metadata::Error),
@@ -127,6 +142,21 @@ pub enum Error {
     "failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process"
 )]
 pub struct TaskError(#[source] pub(crate) crate::supervisor::Error);
+
+impl Error {
+    /// A user or group that can't be: Docker looks them up before it comes to the runtime, so that the runtime's prefixes
+    /// are missing in its text.
+    pub(crate) fn about_user(error: &crate::supervisor::Error) -> Option<Self> {
+        const TEXTS: [&str; 3] = [
+            "unable to find user ",
+            "unable to find group ",
+            "uids and gids must be in range ",
+        ];
+        let text = error.to_string();
+        let is_one = TEXTS.iter().any(|begin| text.starts_with(begin));
+        is_one.then(|| Self::Refused(text))
+    }
+}
 
 impl From<MountError> for Error {
     fn from(error: MountError) -> Self {
@@ -157,15 +187,19 @@ impl Classify for Error {
             Self::Snapshot(source) => source.kind(),
             Self::Volume(source) => source.kind(),
             Self::Network(source) => source.kind(),
-            Self::Log(source) => source.kind(),
+            Self::Log(source) | Self::LogDriver(source) => source.kind(),
             Self::Metadata(source) => source.kind(),
-            Self::File { .. } | Self::Background(_) | Self::Refused(_) => ErrorKind::System,
+            Self::Archive(source) => source.kind(),
+            Self::File { .. } | Self::View { .. } | Self::Background(_) | Self::Refused(_) => {
+                ErrorKind::System
+            }
         }
     }
 
     fn hint(&self) -> Option<String> {
         match self {
             Self::Image(source) => source.hint(),
+            Self::Archive(source) => source.hint(),
             Self::Metadata(source) => source.hint(),
             _ => None,
         }

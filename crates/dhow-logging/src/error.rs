@@ -5,17 +5,17 @@ use std::path::PathBuf;
 
 use dhow_errdefs::{Classify, ErrorKind};
 
-/// A log option that can't be used, or a log file that can't.
+/// A log option that can't be used, or a log that can't be kept or sent.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// No such driver. Docker's text.
-    #[error("logger: no log driver named '{0}' is registered")]
+    #[error("error looking up logging plugin {0}: plugin \"{0}\" not found")]
     UnknownDriver(String),
     /// The driver does not know the option. Docker's text.
-    #[error("unknown log opt '{option}' for {driver} log driver")]
+    #[error("unknown log opt '{option}' for {driver}")]
     UnknownOption {
-        /// The driver.
+        /// The driver, as `local log driver`.
         driver: String,
         /// The option's key.
         option: String,
@@ -23,12 +23,24 @@ pub enum Error {
     /// The option's value can't be used; the text says why.
     #[error("{0}")]
     BadValue(String),
-    /// The option exists in Docker and not here yet.
-    #[error("log opt '{0}' is not supported yet")]
-    Unsupported(String),
     /// The driver keeps nothing that could be read. Docker's text.
     #[error("configured logging driver does not support reading")]
     NotReadable,
+    /// The driver could not begin; the text is Docker's.
+    #[error("{0}")]
+    Driver(String),
+    /// The process of the driver can't be started.
+    #[error("start logger")]
+    Logger(#[source] io::Error),
+    /// Entries could not be delivered.
+    #[error("deliver to {to}")]
+    Deliver {
+        /// The receiver.
+        to: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// A log file can't be opened or made.
     #[error("open log file {path}")]
     Open {
@@ -82,7 +94,7 @@ impl Classify for Error {
             Self::UnknownDriver(_) | Self::UnknownOption { .. } | Self::BadValue(_) => {
                 ErrorKind::InvalidArgument
             }
-            Self::Unsupported(_) | Self::NotReadable => ErrorKind::NotImplemented,
+            Self::NotReadable => ErrorKind::NotImplemented,
             _ => ErrorKind::System,
         }
     }

@@ -9,7 +9,6 @@ mod watch;
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -29,8 +28,8 @@ const LONGEST_LINE: usize = 1024 * 1024;
 /// A log to be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogSource {
-    /// The driver it was written with.
-    pub driver: String,
+    /// Whether its driver keeps anything that can be read.
+    pub readable: bool,
     /// Its newest file; the rotated ones stand beside it.
     pub path: PathBuf,
 }
@@ -38,7 +37,7 @@ pub struct LogSource {
 impl From<&LogConfig> for LogSource {
     fn from(config: &LogConfig) -> Self {
         Self {
-            driver: config.driver.clone(),
+            readable: crate::is_readable(config),
             path: config.path.clone(),
         }
     }
@@ -122,7 +121,7 @@ impl Reader {
     /// [`Error::NotReadable`] for a driver that keeps nothing, or when the files can't be read. A log file that does
     /// not exist (yet) is an empty log.
     pub fn open(source: &LogSource, options: ReadOptions) -> Result<Self, Error> {
-        if source.driver == "none" {
+        if !source.readable {
             return Err(Error::NotReadable);
         }
         // Watch first: what is written while the files are being opened must not go unnoticed.
@@ -222,7 +221,14 @@ impl Reader {
             if let Some(file) = self.files.front_mut() {
                 file.position += newline as u64 + 1;
             }
-            if std::mem::take(&mut self.skipping) {
+            let passed = match self.files.front_mut() {
+                Some(file) if file.passed > 0 => {
+                    file.passed -= 1;
+                    true
+                }
+                _ => false,
+            };
+            if std::mem::take(&mut self.skipping) || passed {
                 continue;
             }
             if self.decoder.push(out, line) == Decoded::Past {
@@ -248,11 +254,8 @@ impl Reader {
             self.buffer.resize(self.unread.end + BLOCK, 0);
         }
         let from = file.position + self.unread.end as u64;
-        let read = file
-            .file
-            .read_at(&mut self.buffer[self.unread.end..], from)
-            .map_err(|source| file.failed(source))?;
-        if read == 0 && file.length()? < file.position {
+        let read = file.read(&mut self.buffer[self.unread.end..], from)?;
+        if read == 0 && !file.is_compressed() && file.length()? < file.position {
             // Someone has emptied the file; what is in it now was written since.
             file.position = 0;
             self.unread = 0..0;

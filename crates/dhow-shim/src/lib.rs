@@ -33,4 +33,7 @@ pub use protocol::{ExecState, ShimEvent, ShimState, ShimStatus};
 pub use record::{ExecRecord, ExitRecord, exec_records, exit_record};
 pub use server::{Simulated, main, main_with};
 
-pub use dhow_logging::LogConfig;
+pub use dhow_logging::{LogConfig, logger};
+
+/// With this a refusal begins when the container's log driver can't be used. Docker's text.
+pub const LOG_DRIVER_FAILED: &str = "failed to initialize logging driver";

@@ -38,6 +38,9 @@ pub struct ExecRecord {
 
 /// The file of the exit record in a state folder.
 const EXIT_FILE: &str = "exit.json";
+/// What holds its room until then, and how much of it; longer than any record.
+const RESERVED_FILE: &str = "exit.json.new";
+const RESERVED: usize = 256;
 /// The file of the exec records, one JSON document a line.
 const EXECS_FILE: &str = "execs.jsonl";
 /// What it is called when it has grown and a new one was begun.
@@ -95,9 +98,21 @@ fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, Error> {
 ///
 /// It is not synced to the disk: it must outlive any process, not a power cut, which ends every container anyway.
 pub(crate) fn write_exit(state_dir: &Path, record: &ExitRecord) -> io::Result<()> {
-    let temporary = state_dir.join("exit.json.new");
-    std::fs::write(&temporary, serde_json::to_vec(record)?)?;
-    std::fs::rename(temporary, state_dir.join(EXIT_FILE))
+    let reserved = state_dir.join(RESERVED_FILE);
+    let mut bytes = serde_json::to_vec(record)?;
+    bytes.resize(bytes.len().max(RESERVED), b' ');
+    let mut file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&reserved)?;
+    file.write_all(&bytes)?;
+    std::fs::rename(reserved, state_dir.join(EXIT_FILE))
+}
+
+/// Takes the room that the exit record will need, while there is some: a full disk must not cost an exit code.
+pub(crate) fn reserve_exit(state_dir: &Path) -> io::Result<()> {
+    std::fs::write(state_dir.join(RESERVED_FILE), [b' '; RESERVED])
 }
 
 /// Keeps two shims of one container apart: the second waits until the first has taken its container away.
@@ -168,6 +183,22 @@ mod tests {
         clear(folder.path()).unwrap();
         assert_eq!(exit_record(folder.path()).unwrap(), None);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn the_room_reserved_is_enough() {
+        let folder = tempfile::tempdir().unwrap();
+        reserve_exit(folder.path()).unwrap();
+        let record = ExitRecord {
+            code: i32::MIN,
+            signal: Some(i32::MIN),
+            oom_killed: false,
+            finished_at: Timestamp::MIN,
+        };
+        write_exit(folder.path(), &record).unwrap();
+        let path = folder.path().join(EXIT_FILE);
+        assert_eq!(std::fs::metadata(path).unwrap().len(), RESERVED as u64);
+        assert_eq!(exit_record(folder.path()).unwrap(), Some(record));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `dhow daemon`, `dhowd`, `dockerd` | the engine and its API |
 //! | `dhow shim` | the supervisor of one container, started by the daemon |
+//! | `dhow logger` | the log driver of one container, where that needs a process of its own; started by its shim |
 //! | `dhow runtime` | the OCI runtime's command line |
 //! | `dhow init`, `docker-init` | the tiny init of `--init` |
 //! | anything else | the command line |
@@ -22,6 +23,7 @@ enum Role {
     Cli,
     Daemon,
     Shim,
+    Logger,
     Runtime,
     Init,
 }
@@ -37,6 +39,7 @@ fn role(args: &[OsString]) -> (Role, usize) {
     match args.get(1).and_then(|arg| arg.to_str()) {
         Some("daemon") => (Role::Daemon, 2),
         Some("shim") => (Role::Shim, 2),
+        Some("logger") => (Role::Logger, 2),
         Some("runtime") => (Role::Runtime, 2),
         Some("init") => (Role::Init, 2),
         _ => (Role::Cli, 0),
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Role::Cli => dhow_cli::main(rest),
         Role::Daemon => dhow_daemon::main(rest),
         Role::Shim => dhow_shim::main(rest),
+        Role::Logger => dhow_shim::logger::main(&rest),
         Role::Runtime => dhow_runtime::main(rest),
         Role::Init => dhow_runtime::init::main(rest),
     }
@@ -78,6 +82,7 @@ mod tests {
     fn the_first_argument_names_the_inner_programs() {
         assert_eq!(role_of(&["dhow", "daemon", "-D"]), (Role::Daemon, 2));
         assert_eq!(role_of(&["dhow", "shim"]), (Role::Shim, 2));
+        assert_eq!(role_of(&["dhow", "logger"]), (Role::Logger, 2));
         assert_eq!(role_of(&["dhow", "runtime", "list"]), (Role::Runtime, 2));
         assert_eq!(role_of(&["dhow", "init", "--", "sh"]), (Role::Init, 2));
         assert_eq!(role_of(&["dhow", "run", "x"]), (Role::Cli, 0));

@@ -26,6 +26,7 @@ pub(super) const EXEC_ROOT: &str = "/run/dhow";
 pub(super) struct Keys {
     bip: Option<String>,
     bridge: Option<String>,
+    cdi_spec_dirs: Option<Vec<PathBuf>>,
     cgroup_parent: Option<String>,
     data_root: Option<PathBuf>,
     debug: bool,
@@ -51,6 +52,7 @@ pub(super) struct Keys {
     ip: Option<String>,
     ip_forward: Option<bool>,
     ip_masq: Option<bool>,
+    json_file_unbounded: bool,
     labels: Vec<String>,
     log_driver: Option<String>,
     log_format: Option<String>,
@@ -313,11 +315,15 @@ impl Keys {
             .host_gateway_ips
             .first()
             .or(self.host_gateway_ip.as_ref());
+        let log = LogConfig {
+            driver: self.log_driver.clone().unwrap_or(builtin.log.driver),
+            options: self.log_opts.iter().map(option).collect(),
+        };
+        dhow_logging::validate(&log.driver, &log.options)
+            .map_err(|error| wrong("log-opts", format!("failed to set log opts: {error}")))?;
         Ok(Defaults {
-            log: LogConfig {
-                driver: self.log_driver.clone().unwrap_or(builtin.log.driver),
-                options: self.log_opts.iter().map(option).collect(),
-            },
+            log,
+            bounded_logs: !self.json_file_unbounded,
             shm_size: match &self.default_shm_size {
                 None => builtin.shm_size,
                 Some(Size::Bytes(bytes)) => *bytes,
@@ -351,6 +357,10 @@ impl Keys {
             host_gateway: gateway
                 .map(|text| address("host-gateway-ip", text))
                 .transpose()?,
+            cdi_folders: self
+                .cdi_spec_dirs
+                .clone()
+                .unwrap_or_else(|| Defaults::default().cdi_folders),
         })
     }
 

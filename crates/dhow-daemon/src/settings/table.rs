@@ -183,6 +183,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Ulimit,
         "Containers' limits, NAME=SOFT[:HARD]",
     ),
+    used(
+        "cdi-spec-dir",
+        "cdi-spec-dirs",
+        Kind::List,
+        "Where vendors' specifications of devices (CDI) are",
+    ),
     used("dns", "dns", Kind::List, "Containers' name servers"),
     used(
         "dns-opt",
@@ -268,6 +274,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         "ip-masq",
         Kind::Flag,
         "Hide containers behind the host's address",
+    ),
+    used(
+        "json-file-unbounded",
+        "json-file-unbounded",
+        Kind::Flag,
+        "Logs of json-file without a max-size grow forever, as Docker's do",
     ),
     used("label", "labels", Kind::List, "Labels of the engine"),
     used(
@@ -382,7 +394,6 @@ pub(super) const SETTINGS: &[Setting] = &[
         "there are no plugins: the API is NOT restricted by them",
     ),
     nothing("bip6", "bip6", Kind::Text, NO_IPV6),
-    nothing("cdi-spec-dir", "cdi-spec-dirs", Kind::List, LATER),
     nothing("containerd", "containerd", Kind::Text, OWN_RUNTIME),
     nothing(
         "containerd-namespace",

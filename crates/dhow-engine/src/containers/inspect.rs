@@ -76,10 +76,10 @@ fn paths(services: &Services, record: &ContainerRecord) -> Paths {
         resolv_conf: folder.join("resolv.conf"),
         hostname: folder.join("hostname"),
         hosts: folder.join("hosts"),
-        log: if record.log.driver == "none" {
-            std::path::PathBuf::new()
-        } else {
-            record.log.path.clone()
+        // As in Docker: the files of other drivers are nobody's business.
+        log: match record.log.driver.as_str() {
+            "json-file" => record.log.path.clone(),
+            _ => std::path::PathBuf::new(),
         },
     }
 }

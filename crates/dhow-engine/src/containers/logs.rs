@@ -42,9 +42,9 @@ impl Containers {
 
 /// Refuses a log that nobody can read.
 pub(super) fn readable(record: &ContainerRecord) -> Result<()> {
-    match record.log.driver.as_str() {
-        "none" => Err(Error::Log(dhow_logging::Error::NotReadable)),
-        _ => Ok(()),
+    match dhow_logging::is_readable(&record.log) {
+        true => Ok(()),
+        false => Err(Error::Log(dhow_logging::Error::NotReadable)),
     }
 }
 

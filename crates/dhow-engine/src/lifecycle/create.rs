@@ -10,7 +10,7 @@ use dhow_image::Image;
 use dhow_metadata::Transaction;
 use jiff::Timestamp;
 
-use super::{Undo, mounts, report};
+use super::{Undo, log, mounts, report};
 use crate::container::{ContainerRecord, Created, ImageRef, MountPoint, State};
 use crate::services::Services;
 use crate::store::{Container, Undertaking};
@@ -20,7 +20,7 @@ use dhow_container::oci;
 use dhow_container::spec::validate::{self, Facts};
 use dhow_container::spec::{
     CgroupnsMode, ContainerConfig, CreateContainer, EndpointSettings, HostConfig, IpcMode,
-    LogConfig, NetworkMode, UtsMode, merge,
+    NetworkMode, UtsMode, merge,
 };
 
 /// Makes a container of a request. Blocking.
@@ -37,6 +37,7 @@ pub(crate) fn create(services: &Services, request: CreateContainer) -> Result<Cr
     let host = complete(services, request.host)?;
     let wanted = dhow_container::mount::wanted(&host, inherited(services, &host)?)?;
     mounts::check(&wanted)?;
+    mounts::check_images(services, &wanted)?;
     host::devices::look_up(&host.resources.devices)?;
 
     let image = services
@@ -85,6 +86,7 @@ fn make(
     let (name, owner) = (record.name.clone(), id.clone());
     undo.push(move || services.containers.free_name(&name, &owner));
     record.mounts = mounts::make(services, &record, wanted, &mut undo)?;
+    mounts::hold_images(services, &record, &mut undo)?;
     services
         .snapshots
         .prepare(&id, record.image.chain.as_ref())?;
@@ -135,12 +137,8 @@ fn draft(
         config.hostname = id.get(..12).unwrap_or_default().to_owned();
     }
     let (path, args) = merge::path(&config).unwrap_or_default();
-    let log = dhow_logging::LogConfig {
-        driver: host.log.driver.clone(),
-        path: services.folder(&id).join(format!("{id}-json.log")),
-        options: host.log.options.clone(),
-        attributes: dhow_logging::attributes(&host.log.options, &config.labels, &config.env),
-    };
+    let bounded = services.config.defaults.bounded_logs;
+    let log = log::config(&services.folder(&id), &id, &host, bounded);
     ContainerRecord {
         id,
         name: String::new(),
@@ -196,34 +194,9 @@ fn complete(services: &Services, mut host: HostConfig) -> Result<HostConfig> {
     }
     host.masked_paths.get_or_insert_with(oci::masked_paths);
     host.readonly_paths.get_or_insert_with(oci::readonly_paths);
-    host.log = log(&host.log, &defaults.log);
+    host.log = log::wished(&host.log, &defaults.log);
     dhow_logging::validate(&host.log.driver, &host.log.options)?;
     Ok(host)
-}
-
-fn log(wish: &LogConfig, default: &LogConfig) -> LogConfig {
-    if wish.driver.is_empty() {
-        return LogConfig {
-            driver: default.driver.clone(),
-            options: merged(&wish.options, &default.options),
-        };
-    }
-    if wish.driver == default.driver {
-        return LogConfig {
-            driver: wish.driver.clone(),
-            options: merged(&wish.options, &default.options),
-        };
-    }
-    wish.clone()
-}
-
-fn merged(
-    own: &BTreeMap<String, String>,
-    default: &BTreeMap<String, String>,
-) -> BTreeMap<String, String> {
-    let mut merged = default.clone();
-    merged.extend(own.iter().map(|(key, value)| (key.clone(), value.clone())));
-    merged
 }
 
 /// The mounts of the containers named by `--volumes-from`.

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::network::{self, Reservation};
-use super::{create, exit, files, mounts, remove};
+use super::{create, exit, files, log, mounts, remove};
 use crate::config::EngineConfig;
 use crate::container::{ContainerRecord, Status};
 use crate::error::TaskError;
@@ -162,16 +162,26 @@ async fn spawn(services: &Services, config: ShimConfig, held: Vec<OwnedFd>) -> R
 }
 
 fn start_error(error: supervisor::Error) -> Error {
-    Error::Task(TaskError(error))
+    if let supervisor::Error::Refused { message, .. } = &error
+        && message.starts_with(dhow_shim::LOG_DRIVER_FAILED)
+    {
+        return Error::Log(dhow_logging::Error::Driver(message.clone()));
+    }
+    Error::about_user(&error).unwrap_or_else(|| Error::Task(TaskError(error)))
 }
 
 /// Writes the bundle of a container and gives what its supervisor is told. Blocking.
 fn bundle(services: &Services, record: &ContainerRecord) -> Result<ShimConfig> {
+    let log = log::for_start(record).map_err(Error::LogDriver)?;
     let run = services.run_folder(&record.id);
     create::make_folder(&run)?;
     let files = files::prepare(services, record)?;
     let sources = mounts::mount(services, record)?;
-    let spec = oci::generate(record, &inputs(services, record, files, sources)?)?;
+    let inputs = inputs(services, record, files, sources)?;
+    let spec = oci::generate(record, &inputs)?;
+    let mut groups = record.host.group_add.clone();
+    let injected = &inputs.injected.additional_gids;
+    groups.extend(injected.iter().map(ToString::to_string));
     write_spec(&run, &spec)?;
     let mounts = services.snapshots.mounts(&record.id)?;
     let config = &record.config;
@@ -193,12 +203,12 @@ fn bundle(services: &Services, record: &ContainerRecord) -> Result<ShimConfig> {
             volatile: record.host.auto_remove,
         },
         user: config.user.clone(),
-        additional_groups: record.host.group_add.clone(),
+        additional_groups: groups,
         terminal: config.tty,
         open_stdin: config.open_stdin,
         stdin_once: config.stdin_once,
         console_size: (rows > 0 || cols > 0).then_some(ConsoleSize { rows, cols }),
-        log: record.log.clone(),
+        log,
     })
 }
 
@@ -234,7 +244,7 @@ fn inputs(
     services: &Services,
     record: &ContainerRecord,
     files: oci::EtcFiles,
-    sources: Vec<PathBuf>,
+    sources: Vec<oci::Source>,
 ) -> Result<oci::Inputs> {
     let (host, config) = (&record.host, &services.config);
     let network = match &host.network_mode {
@@ -259,6 +269,10 @@ fn inputs(
         Vec::new()
     };
     devices.extend(host::devices::look_up(&host.resources.devices)?);
+    let requests = &host.resources.device_requests;
+    let (injected, nodes) = host::cdi::look_up(&config.defaults.cdi_folders, requests)
+        .map_err(|error| Error::Refused(error.0))?;
+    devices.extend(nodes);
     Ok(oci::Inputs {
         files,
         sources,
@@ -266,6 +280,7 @@ fn inputs(
         shm,
         has_mqueue: Path::new("/dev/mqueue").exists(),
         devices,
+        injected,
         block_devices: host::devices::limited(&host.resources)?,
         cgroup: cgroup_path(config, record),
         cgroup_v2: host::machine::has_cgroup_v2(),
@@ -373,7 +388,7 @@ async fn undo(services: &Arc<Services>, record: &Arc<ContainerRecord>) {
 async fn failed(services: &Arc<Services>, container: &Arc<Container>, error: &Error) {
     let text = dhow_errdefs::chain(error).to_string();
     container.live().pending.clear();
-    let saved = container.save(&services.db, |record| {
+    let record = container.note(&services.db, |record| {
         record.state.exit_code = exit_code(&text);
         record.state.error = text;
         record.state.pid = 0;
@@ -382,15 +397,11 @@ async fn failed(services: &Arc<Services>, container: &Arc<Container>, error: &Er
             record.state.finished_at = Some(Timestamp::now());
         }
     });
-    match saved {
-        Ok(record) if record.host.auto_remove => {
-            super::report(
-                "remove container",
-                remove::remove(services, container, true).await,
-            );
-        }
-        Ok(_) => {}
-        Err(error) => tracing::warn!("note a failed start: {}", dhow_errdefs::chain(&error)),
+    if record.host.auto_remove {
+        super::report(
+            "remove container",
+            remove::remove(services, container, true).await,
+        );
     }
 }
 

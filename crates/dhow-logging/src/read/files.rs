@@ -2,14 +2,16 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use flate2::read::GzDecoder;
+
 use crate::Error;
 use crate::time::Instant;
-use crate::write::numbered;
+use crate::write::{Identity, compressed, numbered};
 
 /// How much is read at a time while lines are counted from the end.
 const BLOCK: usize = 64 * 1024;
@@ -18,9 +20,38 @@ const BLOCK: usize = 64 * 1024;
 #[derive(Debug)]
 pub(crate) struct LogFile {
     pub(crate) path: PathBuf,
-    pub(crate) file: File,
-    /// Where the next unread line begins.
+    file: File,
+    /// Where the next unread line begins; of a compressed file, within what it was made of.
     pub(crate) position: u64,
+    /// Whole lines to be passed over first, where a file can't be read from the middle.
+    pub(crate) passed: u64,
+    packed: Option<Packed>,
+}
+
+/// A compressed file is read from its beginning to its end.
+struct Packed {
+    decoder: GzDecoder<File>,
+    /// Of which file it was made.
+    identity: Option<Identity>,
+}
+
+impl std::fmt::Debug for Packed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Packed").finish_non_exhaustive()
+    }
+}
+
+impl Packed {
+    fn new(file: &File) -> io::Result<Self> {
+        let mut file = file.try_clone()?;
+        file.seek(SeekFrom::Start(0))?;
+        let decoder = GzDecoder::new(file);
+        let identity = decoder
+            .header()
+            .and_then(|header| header.extra())
+            .and_then(Identity::of_header);
+        Ok(Self { decoder, identity })
+    }
 }
 
 impl LogFile {
@@ -30,6 +61,8 @@ impl LogFile {
                 path: path.into(),
                 file,
                 position: 0,
+                passed: 0,
+                packed: None,
             })),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(Error::Open {
@@ -39,6 +72,21 @@ impl LogFile {
         }
     }
 
+    /// The file with that number, compressed or not.
+    fn numbered(path: &Path, number: u32) -> Result<Option<Self>, Error> {
+        if number == 0 {
+            return Self::open(path);
+        }
+        if let Some(file) = Self::open(&numbered(path, number))? {
+            return Ok(Some(file));
+        }
+        let Some(mut file) = Self::open(&compressed(path, number))? else {
+            return Ok(None);
+        };
+        file.packed = Some(Packed::new(&file.file).map_err(|source| file.failed(source))?);
+        Ok(Some(file))
+    }
+
     pub(crate) fn failed(&self, source: io::Error) -> Error {
         Error::Read {
             path: self.path.clone(),
@@ -46,10 +94,32 @@ impl LogFile {
         }
     }
 
-    /// Which file this is, whatever its name is by now.
-    pub(crate) fn identity(&self) -> Result<(u64, u64), Error> {
+    /// Which file this is, whatever its name is by now; of one that is not compressed.
+    fn inode(&self) -> Result<(u64, u64), Error> {
         let metadata = self.file.metadata().map_err(|source| self.failed(source))?;
         Ok((metadata.dev(), metadata.ino()))
+    }
+
+    /// Are these the same, or is one made of the other? Neither is in the middle of its first line.
+    fn is_same(&self, other: &Self) -> Result<bool, Error> {
+        if self.packed.is_none() && other.packed.is_none() {
+            return Ok(self.inode()? == other.inode()?);
+        }
+        let (ours, theirs) = (self.identity()?, other.identity()?);
+        Ok(ours.is_some() && ours == theirs)
+    }
+
+    fn identity(&self) -> Result<Option<Identity>, Error> {
+        match &self.packed {
+            Some(packed) => Ok(packed.identity),
+            None => Identity::of(&self.file)
+                .map(Some)
+                .map_err(|source| self.failed(source)),
+        }
+    }
+
+    pub(crate) fn is_compressed(&self) -> bool {
+        self.packed.is_some()
     }
 
     pub(crate) fn length(&self) -> Result<u64, Error> {
@@ -59,53 +129,81 @@ impl LogFile {
             .map_err(|source| self.failed(source))?
             .len())
     }
+
+    /// Reads on, at `from` (of a compressed file: where the last reading ended).
+    pub(crate) fn read(&mut self, buffer: &mut [u8], from: u64) -> Result<usize, Error> {
+        let read = match &mut self.packed {
+            None => self.file.read_at(buffer, from),
+            Some(packed) => packed.decoder.read(buffer),
+        };
+        read.map_err(|source| self.failed(source))
+    }
 }
 
-/// Opens all files of the log at `path`, oldest first. They may be rotated meanwhile: none is listed twice.
+/// How often a list of files is made again that was rotated meanwhile.
+const ATTEMPTS: u32 = 8;
+
+/// Opens all files of the log at `path`, oldest first. They may be rotated meanwhile: none is listed twice, and none
+/// left out.
 pub(crate) fn open_all(path: &Path) -> Result<VecDeque<LogFile>, Error> {
+    let mut files = open_once(path)?;
+    for _ in 1..ATTEMPTS {
+        let newest = files.back().map(LogFile::inode).transpose()?;
+        if newest == inode_at(path)? {
+            break;
+        }
+        files = open_once(path)?;
+    }
+    Ok(files)
+}
+
+fn open_once(path: &Path) -> Result<VecDeque<LogFile>, Error> {
     let mut files: VecDeque<LogFile> = VecDeque::new();
+    let mut missing = 0;
     for number in 0.. {
-        let name = if number == 0 {
-            path.to_path_buf()
-        } else {
-            numbered(path, number)
-        };
-        let Some(file) = LogFile::open(&name)? else {
-            if number == 0 {
-                continue;
+        let Some(file) = LogFile::numbered(path, number)? else {
+            // While files get their next numbers, one number is nobody's; and the newest may not be made yet.
+            missing += 1;
+            if missing > 2 {
+                break;
             }
-            return Ok(files);
+            continue;
         };
-        let identity = file.identity()?;
-        let known = files.front().map(LogFile::identity).transpose()?;
-        if known != Some(identity) {
+        let known = match files.front() {
+            Some(known) => known.is_same(&file)?,
+            None => false,
+        };
+        if !known {
             files.push_front(file);
         }
     }
     Ok(files)
 }
 
+/// Which file is the newest; `None` when there is none.
+fn inode_at(path: &Path) -> Result<Option<(u64, u64)>, Error> {
+    match std::fs::metadata(path) {
+        Ok(metadata) => Ok(Some((metadata.dev(), metadata.ino()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Error::Read {
+            path: path.into(),
+            source,
+        }),
+    }
+}
+
 /// What replaced `file` as the newest file of the log at `path`: all newer files, oldest first; none if it still is
 /// the newest.
 pub(crate) fn newer_than(path: &Path, file: &LogFile) -> Result<VecDeque<LogFile>, Error> {
-    let identity = file.identity()?;
-    let newest = match std::fs::metadata(path) {
-        Ok(metadata) => (metadata.dev(), metadata.ino()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(VecDeque::new()),
-        Err(source) => {
-            return Err(Error::Read {
-                path: path.into(),
-                source,
-            });
-        }
-    };
-    if newest == identity {
+    let newest = inode_at(path)?;
+    if newest.is_none() || !file.is_compressed() && newest == Some(file.inode()?) {
         return Ok(VecDeque::new());
     }
     let mut files = open_all(path)?;
+    // The newest of those that look the same: an older one may have had the same inode once.
     let place = files
         .iter()
-        .position(|other| other.identity().ok() == Some(identity));
+        .rposition(|other| other.is_same(file).unwrap_or(false));
     // Not there any more: rotated away entirely, so all that is left is newer.
     files.drain(..place.map_or(0, |place| place + 1));
     Ok(files)
@@ -131,6 +229,9 @@ pub(crate) fn keep_tail(files: &mut VecDeque<LogFile>, count: u64) -> Result<(),
 
 /// Positions `file` at the beginning of its last `count` whole lines; says how many there are of them.
 fn seek_back(file: &mut LogFile, count: u64) -> Result<u64, Error> {
+    if file.is_compressed() {
+        return pass_over(file, count);
+    }
     let mut end = file.length()?;
     let mut block = vec![0; BLOCK];
     // The newline that ends the first line wanted is the (count + 1)th from the end: the one before that line.
@@ -156,6 +257,28 @@ fn seek_back(file: &mut LogFile, count: u64) -> Result<u64, Error> {
     }
     file.position = 0;
     Ok(seen)
+}
+
+/// The same for a file that can be read from its beginning only: all its lines are counted, and all but the last ones
+/// will be passed over.
+fn pass_over(file: &mut LogFile, count: u64) -> Result<u64, Error> {
+    let mut packed = Packed::new(&file.file).map_err(|source| file.failed(source))?;
+    let mut block = vec![0; BLOCK];
+    let mut lines = 0;
+    loop {
+        let read = packed
+            .decoder
+            .read(&mut block)
+            .map_err(|source| file.failed(source))?;
+        if read == 0 {
+            break;
+        }
+        lines += memchr::memchr_iter(b'\n', &block[..read]).count() as u64;
+    }
+    let wanted = lines.min(count);
+    file.passed = lines - wanted;
+    file.packed = Some(Packed::new(&file.file).map_err(|source| file.failed(source))?);
+    Ok(wanted)
 }
 
 /// Drops files that were last written before `since`: all their entries are older.

@@ -35,7 +35,7 @@ impl Log {
 
     fn source(&self) -> LogSource {
         LogSource {
-            driver: "json-file".into(),
+            readable: true,
             path: self.path(),
         }
     }
@@ -44,6 +44,7 @@ impl Log {
         self.writer
             .write(Stream::Stdout, text.as_bytes(), SystemTime::now())
             .unwrap();
+        self.writer.flush().unwrap();
     }
 
     fn numbers(&mut self, numbers: std::ops::Range<u32>) {
@@ -89,6 +90,81 @@ fn tails_across_files() {
     }
 }
 
+/// Waits until every rotated file is compressed.
+fn compressed(log: &Log) {
+    let watch = super::Watch::new(&log.path()).unwrap();
+    let (never, _open) = follow_stop().unwrap();
+    let plain = || {
+        let names = std::fs::read_dir(log.folder.path()).unwrap();
+        names
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .any(|name| name.ends_with(".new") || name.rsplit('.').next().unwrap().parse::<u32>().is_ok())
+    };
+    while plain() {
+        watch.wait(never.as_fd()).unwrap();
+        watch.drain();
+    }
+}
+
+#[test]
+fn compressed_files_are_read_like_others() {
+    let mut log = Log::new(&[("max-size", "20k"), ("max-file", "100"), ("compress", "true")]);
+    log.numbers(0..5000);
+    compressed(&log);
+    let names = std::fs::read_dir(log.folder.path()).unwrap();
+    assert!(names.filter(|entry| entry.as_ref().unwrap().path().extension().unwrap() == "gz").count() > 10);
+    assert_eq!(log.read(plain()), numbers(0..5000));
+    for count in [1, 300, 1100, 4999, 9000] {
+        let expected = numbers(5000 - count.min(5000)..5000);
+        let options = ReadOptions {
+            tail: Some(count.into()),
+            ..plain()
+        };
+        assert_eq!(log.read(options), expected, "tail {count}");
+    }
+    let since = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(10);
+    let options = ReadOptions {
+        since: Some(since),
+        ..plain()
+    };
+    assert_eq!(log.read(options), "");
+}
+
+#[test]
+fn a_follower_sees_every_line_once_while_files_are_compressed() {
+    let mut log = Log::new(&[("max-size", "3k"), ("max-file", "1000"), ("compress", "true")]);
+    let source = log.source();
+    let (stopped, stop) = follow_stop().unwrap();
+    let options = ReadOptions {
+        follow: true,
+        ..plain()
+    };
+    let follower = std::thread::spawn(move || follow_to_end(&source, options, stopped));
+    for number in 0..6000 {
+        log.numbers(number..number + 1);
+    }
+    drop(stop);
+    assert!(follower.join().unwrap() == numbers(0..6000));
+    compressed(&log);
+    assert_eq!(log.read(plain()), numbers(0..6000));
+}
+
+#[test]
+fn no_more_files_than_asked_for_are_kept_compressed() {
+    let mut log = Log::new(&[("max-size", "3k"), ("max-file", "3"), ("compress", "true")]);
+    for number in 0..3000 {
+        log.numbers(number..number + 1);
+    }
+    compressed(&log);
+    let mut names: Vec<String> = std::fs::read_dir(log.folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["x-json.log", "x-json.log.1.gz", "x-json.log.2.gz"]);
+    assert!(log.read(plain()).ends_with("2998\n2999\n"));
+}
+
 #[test]
 fn an_empty_or_missing_log_is_empty() {
     let log = Log::new(&[]);
@@ -113,7 +189,7 @@ fn an_empty_or_missing_log_is_empty() {
 #[test]
 fn the_driver_none_can_not_be_read() {
     let source = LogSource {
-        driver: "none".into(),
+        readable: false,
         path: PathBuf::new(),
     };
     let error = Reader::open(&source, plain()).unwrap_err();
@@ -161,6 +237,7 @@ fn since_and_until() {
                 UNIX_EPOCH + Duration::from_secs(second),
             )
             .unwrap();
+        log.writer.flush().unwrap();
     }
     let at = |second| Some(jiff::Timestamp::from_second(second).unwrap());
     assert_eq!(
@@ -195,6 +272,7 @@ fn streams_are_told_apart() {
     log.writer
         .write(Stream::Stderr, b"err\n", SystemTime::now())
         .unwrap();
+    log.writer.flush().unwrap();
     assert_eq!(
         log.read(ReadOptions {
             stdout: false,

@@ -1,25 +1,25 @@
-//! The driver `json-file`: one JSON object a line, exactly as Docker writes them.
+//! The driver `json-file`: one JSON object a line, exactly as Docker writes them. `local`, and the copies of what other
+//! drivers send, are kept in the same format.
 
 use std::time::SystemTime;
 
 use super::Writer;
 use super::escape::{push_escaped, push_escaped_line};
+use super::file_options::FileOptions;
 use super::rotate::RotatingFile;
-use crate::config::JsonFileOptions;
+use crate::entry::{Entry, LINE_LIMIT};
 use crate::time::Text;
 use crate::{Error, LogConfig, Stream};
 
-/// Longer lines are stored in parts of this many bytes, as by Docker's copier.
-const LINE_LIMIT: usize = 16 * 1024;
 /// Lines are collected up to this many bytes before they are written.
-const BATCH: usize = 48 * 1024;
+const BATCH: usize = 192 * 1024;
 /// What the batch buffer keeps when there is nothing to do.
 const IDLE: usize = 4 * 1024;
 
 /// The driver `json-file`.
 ///
-/// Lines are escaped straight from the caller's chunk into one buffer, which is written when it is full and at the
-/// end of each chunk; the time is formatted once a chunk.
+/// Lines are escaped straight from the caller's chunk into one buffer, which is written when it is full and when there
+/// is nothing more to be read; the time is formatted once a chunk.
 #[derive(Debug)]
 pub struct JsonFile {
     file: RotatingFile,
@@ -45,9 +45,9 @@ impl JsonFile {
     /// # Errors
     /// When an option has no usable value or the file can't be opened.
     pub fn open(config: &LogConfig) -> Result<Self, Error> {
-        let options = JsonFileOptions::parse(&config.options)?;
+        let options = FileOptions::of(config)?;
         Ok(Self {
-            file: RotatingFile::open(&config.path, options.max_size, options.max_file)?,
+            file: RotatingFile::open(&config.path, options)?,
             batch: Vec::new(),
             attributes: attributes_json(config),
             streams: [Line::default(), Line::default()],
@@ -90,7 +90,7 @@ impl JsonFile {
     fn make_room(&mut self) {
         let full = self.file.is_full(self.batch.len());
         if full || self.batch.len() >= BATCH {
-            self.flush();
+            self.write_batch();
         }
         if full && self.file.is_full(0) {
             let rotated = self.file.rotate();
@@ -98,7 +98,7 @@ impl JsonFile {
         }
     }
 
-    fn flush(&mut self) {
+    fn write_batch(&mut self) {
         if !self.batch.is_empty() {
             let written = self.file.append(&self.batch);
             self.note(written);
@@ -181,11 +181,16 @@ impl JsonFile {
         }
     }
 
-    fn finish_batch(&mut self) -> Result<(), Error> {
-        self.flush();
-        if self.batch.capacity() > BATCH * 2 {
-            self.batch = Vec::new();
-        }
+    /// Stores an entry that was cut already; it waits in memory until [`JsonFile::flush_batch`].
+    pub(crate) fn store(&mut self, entry: &Entry<'_>) -> Result<(), Error> {
+        let time = Text::nano(entry.time);
+        self.entry(entry.stream, entry.line, entry.is_complete(), &time);
+        self.failed.take().map_or(Ok(()), Err)
+    }
+
+    /// Writes what waits in memory.
+    pub(crate) fn flush_batch(&mut self) -> Result<(), Error> {
+        self.write_batch();
         self.failed.take().map_or(Ok(()), Err)
     }
 }
@@ -200,7 +205,11 @@ impl Writer for JsonFile {
             rest = self.carried(stream, rest, &now);
         }
         self.fresh(stream, rest, &now);
-        self.finish_batch()
+        self.failed.take().map_or(Ok(()), Err)
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        self.flush_batch()
     }
 
     fn finish(&mut self, stream: Stream, now: SystemTime) -> Result<(), Error> {
@@ -209,7 +218,7 @@ impl Writer for JsonFile {
             self.entry(stream, &carry, false, &Text::nano(now));
         }
         self.line(stream).since = None;
-        self.finish_batch()
+        self.flush_batch()
     }
 
     fn release(&mut self) {
@@ -219,12 +228,20 @@ impl Writer for JsonFile {
     }
 }
 
+/// What an entry of `json-file` has beside the line; those of the other drivers have nothing.
 fn attributes_json(config: &LogConfig) -> Vec<u8> {
-    if config.attributes.is_empty() {
+    if !matches!(config.driver.as_str(), "" | "json-file") {
+        return Vec::new();
+    }
+    let mut attributes = config.attributes.clone();
+    if !config.origin.tag.is_empty() {
+        attributes.insert("tag".into(), config.origin.tag.clone());
+    }
+    if attributes.is_empty() {
         return Vec::new();
     }
     let mut json = b"\"attrs\":{".to_vec();
-    for (number, (key, value)) in config.attributes.iter().enumerate() {
+    for (number, (key, value)) in attributes.iter().enumerate() {
         json.extend_from_slice(if number == 0 { b"\"" } else { b",\"" });
         push_escaped(&mut json, key.as_bytes());
         json.extend_from_slice(b"\":\"");

@@ -5,6 +5,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use super::compress::{Compressor, FolderLock};
+use super::file_options::FileOptions;
 use crate::Error;
 
 /// How far from its end a file that was not ended well is searched for its last newline.
@@ -16,31 +18,35 @@ pub(crate) struct RotatingFile {
     path: PathBuf,
     file: File,
     size: u64,
-    capacity: Option<u64>,
-    max_files: u32,
+    options: FileOptions,
+    compressor: Compressor,
 }
 
 impl RotatingFile {
     /// Opens the file, or makes it; a torn last line is cut off.
-    pub(crate) fn open(path: &Path, capacity: Option<u64>, max_files: u32) -> Result<Self, Error> {
+    pub(super) fn open(path: &Path, options: FileOptions) -> Result<Self, Error> {
         let failed = |source| Error::Open {
             path: path.to_path_buf(),
             source,
         };
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(failed)?;
+        }
         let mut file = open_file(path).map_err(failed)?;
         let size = mend(&mut file).map_err(failed)?;
         Ok(Self {
             path: path.to_path_buf(),
             file,
             size,
-            capacity,
-            max_files,
+            options,
+            compressor: Compressor::default(),
         })
     }
 
     /// Would the file, with `pending` bytes more, be full, so that the next line belongs to a new one?
     pub(crate) fn is_full(&self, pending: usize) -> bool {
-        self.capacity
+        self.options
+            .max_size
             .is_some_and(|capacity| self.size + pending as u64 >= capacity)
     }
 
@@ -87,21 +93,38 @@ impl RotatingFile {
             path: self.path.clone(),
             source,
         };
-        for number in (1..self.max_files.saturating_sub(1)).rev() {
-            rename_if_there(
-                &numbered(&self.path, number),
-                &numbered(&self.path, number + 1),
-            )
-            .map_err(failed)?;
-        }
-        if self.max_files > 1 {
-            rename_if_there(&self.path, &numbered(&self.path, 1)).map_err(failed)?;
-        } else {
-            remove_if_there(&self.path).map_err(failed)?;
-        }
+        // Only while files are compressed does anybody else rename them.
+        let lock = match self.options.compress {
+            true => Some(FolderLock::of(&self.path).map_err(failed)?),
+            false => None,
+        };
+        self.shift().map_err(failed)?;
         self.file = open_file(&self.path).map_err(failed)?;
         self.size = 0;
+        if let Some(lock) = lock {
+            self.compressor.wake(&self.path, self.options.max_file, &lock);
+        }
         Ok(())
+    }
+
+    /// Gives each file the next number, the last one to nobody.
+    fn shift(&self) -> io::Result<()> {
+        let last = self.options.max_file.saturating_sub(1);
+        if last == 0 {
+            return remove_if_there(&self.path);
+        }
+        if self.options.compress {
+            remove_if_there(&numbered(&self.path, last))?;
+            remove_if_there(&compressed(&self.path, last))?;
+        }
+        for number in (1..last).rev() {
+            let next = number + 1;
+            rename_if_there(&numbered(&self.path, number), &numbered(&self.path, next))?;
+            if self.options.compress {
+                rename_if_there(&compressed(&self.path, number), &compressed(&self.path, next))?;
+            }
+        }
+        rename_if_there(&self.path, &numbered(&self.path, 1))
     }
 }
 
@@ -109,6 +132,13 @@ impl RotatingFile {
 pub(crate) fn numbered(path: &Path, number: u32) -> PathBuf {
     let mut name = path.as_os_str().to_os_string();
     name.push(format!(".{number}"));
+    name.into()
+}
+
+/// The compressed form of the file with that number.
+pub(crate) fn compressed(path: &Path, number: u32) -> PathBuf {
+    let mut name = path.as_os_str().to_os_string();
+    name.push(format!(".{number}.gz"));
     name.into()
 }
 

@@ -88,6 +88,7 @@ fn parts_of_a_long_line_have_the_time_of_the_first() {
     writer
         .write(Stream::Stdout, b"b\nc\n", now() + Duration::from_secs(1))
         .unwrap();
+    writer.flush().unwrap();
     let text = std::fs::read_to_string(path).unwrap();
     let times: Vec<&str> = text.lines().map(|line| &line[line.len() - 25..]).collect();
     assert_eq!(
@@ -175,6 +176,7 @@ fn rotates_when_full_and_keeps_so_many_files() {
     writer
         .write(Stream::Stdout, text.as_bytes(), now())
         .unwrap();
+    writer.flush().unwrap();
     let read = |path: &Path| std::fs::read_to_string(path).unwrap();
     assert_eq!(read(&path), line("stdout", "n08\\n"));
     assert_eq!(
@@ -194,6 +196,7 @@ fn one_file_is_replaced() {
     let path = folder.path().join("x-json.log");
     let mut writer = open(&config(&path, &[("max-size", "1")])).unwrap();
     writer.write(Stream::Stdout, b"a\nb\n", now()).unwrap();
+    writer.flush().unwrap();
     assert_eq!(
         std::fs::read_to_string(&path).unwrap(),
         line("stdout", "b\\n")
@@ -208,6 +211,7 @@ fn an_old_log_is_continued_and_its_torn_end_cut_off() {
     std::fs::write(&path, line("stdout", "old\\n") + "{\"log\":\"to").unwrap();
     let mut writer = open(&config(&path, &[])).unwrap();
     writer.write(Stream::Stdout, b"new\n", now()).unwrap();
+    writer.flush().unwrap();
     assert_eq!(
         std::fs::read_to_string(&path).unwrap(),
         line("stdout", "old\\n") + &line("stdout", "new\\n")
@@ -221,12 +225,12 @@ fn attributes_stand_before_the_time() {
     let mut config = config(&path, &[]);
     config.attributes.insert("a\"".into(), "1".into());
     config.attributes.insert("b".into(), "<".into());
-    open(&config)
-        .unwrap()
-        .write(Stream::Stderr, b"x\n", now())
-        .unwrap();
+    config.origin.tag = "t".into();
+    let mut writer = open(&config).unwrap();
+    writer.write(Stream::Stderr, b"x\n", now()).unwrap();
+    writer.flush().unwrap();
     let expected = format!(
-        "{{\"log\":\"x\\n\",\"stream\":\"stderr\",\"attrs\":{{\"a\\\"\":\"1\",\"b\":\"\\u003c\"}},\"time\":\"{NOW}\"}}\n"
+        "{{\"log\":\"x\\n\",\"stream\":\"stderr\",\"attrs\":{{\"a\\\"\":\"1\",\"b\":\"\\u003c\",\"tag\":\"t\"}},\"time\":\"{NOW}\"}}\n"
     );
     assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);
 }
@@ -235,10 +239,11 @@ fn attributes_stand_before_the_time() {
 fn a_full_disk_loses_lines_and_nothing_else() {
     let config = config(Path::new("/dev/full"), &[]);
     let mut writer = JsonFile::open(&config).unwrap();
-    let error = writer.write(Stream::Stdout, b"x\n", now()).unwrap_err();
+    writer.write(Stream::Stdout, b"x\n", now()).unwrap();
+    let error = writer.flush().unwrap_err();
     assert_eq!(
         dhow_errdefs::chain(&error).to_string(),
         "write log file /dev/full: No space left on device (os error 28)"
     );
-    writer.write(Stream::Stdout, b"", now()).unwrap();
+    writer.flush().unwrap();
 }

@@ -1,4 +1,4 @@
-//! A program for the tests: `shim` as in the real one, and as `payload` what runs in the tests' containers.
+//! A program for the tests: `shim` and `logger` as in the real one, and as `payload` what runs in the tests' containers.
 
 mod simulated;
 
@@ -13,6 +13,9 @@ fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
     if args.get(1).is_some_and(|verb| verb == "shim") {
         return dhow_shim::main_with(&args[2..], Some(runtime));
+    }
+    if args.get(1).is_some_and(|verb| verb == "logger") {
+        return dhow_shim::logger::main(&args[2..]);
     }
     match &args[..] {
         [_, verb, config] if verb == "daemon" => {

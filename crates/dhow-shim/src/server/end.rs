@@ -150,6 +150,8 @@ impl Server {
                 record.code
             ));
         }
+        // Only now, for it may take a while.
+        self.close_log();
         self.life.status = ShimStatus::Stopped;
         self.life.exit = Some(record.clone());
         self.stop_listening();

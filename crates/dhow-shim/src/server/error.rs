@@ -47,14 +47,19 @@ pub(super) enum CreateError {
         #[source]
         source: io::Error,
     },
+    #[error("reserve room for the exit record in {path}")]
+    Reserve {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("listen on {path}")]
     Listen {
         path: PathBuf,
         #[source]
         source: io::Error,
     },
-    /// Docker's text.
-    #[error("failed to initialize logging driver")]
+    #[error("{}", crate::LOG_DRIVER_FAILED)]
     Log(#[source] dhow_logging::Error),
     #[error("mount root file system")]
     Overlay(#[source] dhow_sys::overlay::OverlayError),

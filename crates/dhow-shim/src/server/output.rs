@@ -1,7 +1,7 @@
 //! From the processes to the log and the clients.
 //!
-//! A client that does not take what it is sent stops the reading of its process, as in Docker: the pipe fills and the
-//! process waits. What was read once is never lost to a client that is there.
+//! A client that does not take what it is sent stops the reading of its process, and so does a log driver, as in Docker:
+//! the pipe fills and the process waits. What was read once is never lost to a client that is there.
 
 use std::io;
 
@@ -16,7 +16,9 @@ const CHUNK: usize = 64 * 1024;
 /// Room for a frame's header before it.
 const HEADER: usize = 8;
 /// How often a source is read before the others have their turn.
-const TURNS: usize = 4;
+const TURNS: usize = 16;
+/// What a pipe is made to hold once it was found full: its writer and we wake each other less often.
+const LARGE_PIPE: usize = 1024 * 1024;
 /// A buffer of which more was used is given back when there is nothing to do.
 const SMALL: usize = 8 * 1024;
 
@@ -68,11 +70,20 @@ impl Server {
     pub(super) fn source_ready(&mut self, number: u32, stream: Stream) {
         for _ in 0..TURNS {
             match self.transfer(number, stream) {
-                Step::Some if self.is_held_up(number) => return self.refresh_sources(number),
+                Step::Some if self.is_held_up(number) => {
+                    self.refresh_sources(number);
+                    break;
+                }
                 Step::Some => {}
-                Step::Empty => return,
-                Step::Ended => return self.source_ended(number, stream),
+                Step::Empty => break,
+                Step::Ended => {
+                    self.source_ended(number, stream);
+                    break;
+                }
             }
+        }
+        if number == INIT {
+            self.flush_log();
         }
     }
 
@@ -133,6 +144,9 @@ impl Server {
         let step = match read {
             Ok(0) => Step::Ended,
             Ok(length) => {
+                if length == CHUNK {
+                    self.enlarge(number, stream);
+                }
                 self.distribute(number, stream, &mut buffer[..HEADER + length]);
                 Step::Some
             }
@@ -142,6 +156,17 @@ impl Server {
         };
         self.buffer.put_back(buffer, read.unwrap_or(0));
         step
+    }
+
+    /// Makes a source's pipe hold more. A terminal can't, and need not.
+    fn enlarge(&mut self, number: u32, stream: Stream) {
+        if let Some(process) = self.process(number)
+            && !process.is_large(stream)
+            && let Some(source) = process.source(stream)
+        {
+            // One that stays small works just as well.
+            let _ = rustix::pipe::fcntl_setpipe_size(&source.fd, LARGE_PIPE);
+        }
     }
 
     /// Gives a chunk (behind room for a header) to the log and the clients.
@@ -183,6 +208,9 @@ impl Server {
     }
 
     fn is_held_up(&self, process: u32) -> bool {
+        if process == INIT && self.log.writer.is_behind() {
+            return true;
+        }
         self.peers
             .iter()
             .any(|peer| peer.is_of(process) && peer.is_behind())

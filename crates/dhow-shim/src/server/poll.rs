@@ -19,6 +19,8 @@ pub(super) enum Token {
     Stdin(u32),
     /// What a process prints.
     Source(u32, Stream),
+    /// The process that delivers the log.
+    Log,
 }
 
 impl Token {
@@ -31,6 +33,7 @@ impl Token {
             Self::Stdin(number) => (4, number),
             Self::Source(number, Stream::Stdout) => (5, number),
             Self::Source(number, Stream::Stderr) => (6, number),
+            Self::Log => (7, 0),
         };
         kind << 32 | u64::from(number)
     }
@@ -44,7 +47,8 @@ impl Token {
             3 => Self::Peer(number),
             4 => Self::Stdin(number),
             5 => Self::Source(number, Stream::Stdout),
-            _ => Self::Source(number, Stream::Stderr),
+            6 => Self::Source(number, Stream::Stderr),
+            _ => Self::Log,
         }
     }
 }
@@ -152,6 +156,7 @@ mod tests {
             Token::Stdin(u32::MAX),
             Token::Source(1, Stream::Stdout),
             Token::Source(2, Stream::Stderr),
+            Token::Log,
         ] {
             assert_eq!(Token::decode(token.encode()), token);
         }

@@ -122,6 +122,8 @@ pub(super) struct Process {
     pub(super) terminal: Option<OwnedFd>,
     pub(super) stdin: Option<Stdin>,
     pub(super) sources: [Option<Watched<OwnedFd>>; 2],
+    /// Which of them were made to hold more.
+    large: [bool; 2],
     /// A client's end of input is the process's.
     pub(super) stdin_once: bool,
     pub(super) exit: Option<Exit>,
@@ -139,6 +141,7 @@ impl Process {
             terminal: None,
             stdin: None,
             sources: [None, None],
+            large: [false; 2],
             stdin_once: false,
             exit: None,
             deadline: None,
@@ -180,6 +183,11 @@ impl Process {
 
     pub(super) fn source(&mut self, stream: Stream) -> &mut Option<Watched<OwnedFd>> {
         &mut self.sources[place(stream)]
+    }
+
+    /// Was this stream's pipe made to hold more? It counts as such from now on.
+    pub(super) fn is_large(&mut self, stream: Stream) -> bool {
+        std::mem::replace(&mut self.large[place(stream)], true)
     }
 
     /// Reads what it prints from now on, or does not for a while.

@@ -194,7 +194,7 @@ impl Server {
                 .filter(|process| process.number != INIT)
                 .map(exec)
                 .collect(),
-            log_failures: self.log.failures,
+            log_failures: self.log.failures(),
         }
     }
 

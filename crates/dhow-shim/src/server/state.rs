@@ -7,9 +7,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
-use dhow_logging::Stream;
 use dhow_runtime::Created;
 use dhow_runtime::cgroup::OomWatch;
 use dhow_sys::signal::SignalFd;
@@ -18,6 +17,7 @@ use rustix::event::epoll::EventFlags;
 
 use super::container::{Container, Simulated};
 use super::error::CreateError;
+use super::log::Log;
 use super::output::ReadBuffer;
 use super::peer::Peer;
 use super::poll::{Poller, Token, Watched};
@@ -37,12 +37,6 @@ pub(super) struct Life {
     pub(super) oom_kills: u64,
     /// Execs that ended, the newest last.
     pub(super) finished: VecDeque<ExecState>,
-}
-
-/// The container's log.
-pub(super) struct Log {
-    writer: Box<dyn dhow_logging::Writer>,
-    pub(super) failures: u64,
 }
 
 /// What a shim has only to have it.
@@ -97,15 +91,17 @@ impl Server {
             source,
         };
         record::clear(&config.state_dir).map_err(clear)?;
+        let reserve = |source| CreateError::Reserve {
+            path: config.state_dir.clone(),
+            source,
+        };
+        record::reserve_exit(&config.state_dir).map_err(reserve)?;
         let writer = dhow_logging::open(&config.log).map_err(CreateError::Log)?;
         let (theirs, ours) = streams(&config).map_err(CreateError::Streams)?;
         let (container, created) = Container::create(&config, theirs.stdio(), simulated)?;
         drop(theirs);
         let warnings = created.warnings.clone();
-        let log = Log {
-            writer,
-            failures: 0,
-        };
+        let log = Log::new(writer);
         let mut server = Self::with(config, container, (log, lock), signals)?;
         match server.watch_all(created, ours) {
             Ok(pid) => Ok((server, Response::Process { pid, warnings })),
@@ -165,6 +161,7 @@ impl Server {
             }
         }
         init.set_reading(&self.poller, true);
+        self.refresh_log();
         self.processes.push(init);
         let listen = |source| CreateError::Listen {
             path: self.config.socket.clone(),
@@ -223,6 +220,7 @@ impl Server {
             Token::Peer(number) => self.peer_ready(number, flags),
             Token::Stdin(number) => self.stdin_ready(number),
             Token::Source(number, stream) => self.source_ready(number, stream),
+            Token::Log => self.log_ready(),
         }
     }
 
@@ -269,29 +267,6 @@ impl Server {
         self.processes
             .iter_mut()
             .find(|process| process.number != INIT && process.id == id)
-    }
-
-    /// Stores what the container printed. What can't be stored is lost, and the container goes on.
-    pub(super) fn store(&mut self, stream: Stream, chunk: &[u8]) {
-        let stored = self.log.writer.write(stream, chunk, SystemTime::now());
-        self.note_log_failure(stored);
-    }
-
-    pub(super) fn finish_stream(&mut self, stream: Stream) {
-        let stored = self.log.writer.finish(stream, SystemTime::now());
-        self.note_log_failure(stored);
-    }
-
-    fn note_log_failure(&mut self, stored: Result<(), dhow_logging::Error>) {
-        if let Err(error) = stored {
-            self.log.failures += 1;
-            if self.log.failures == 1 {
-                self.note(&format!(
-                    "output is being lost: {}",
-                    dhow_errdefs::chain(&error)
-                ));
-            }
-        }
     }
 
     /// Writes a line into the shim's own log, which exists only if there was something to write.
