@@ -316,9 +316,7 @@ fn make_image(folder: &Path, layout: &Path) -> (Archives, String) {
     let mut image = images::Layout::new(layout).layer(&busybox);
     let mut all = Vec::new();
     let mut files = tar::Builder::new(Vec::new());
-    files
-        .append_dir_all(".", images::busybox_rootfs())
-        .unwrap();
+    files.append_dir_all(".", images::busybox_rootfs()).unwrap();
     for number in 0..LAYERS {
         let bytes = noise(u64::try_from(number).unwrap() + 1);
         let name = format!("data{number}");
@@ -362,8 +360,7 @@ fn noise(seed: u64) -> Vec<u8> {
 /// The digests of the layers, as their files are called.
 fn layers_of(layout: &Path) -> BTreeSet<String> {
     let blobs = layout.join("blobs/sha256");
-    let large = |name: &String| {
-        std::fs::metadata(blobs.join(name)).is_ok_and(|file| file.len() > 100_000)
-    };
+    let large =
+        |name: &String| std::fs::metadata(blobs.join(name)).is_ok_and(|file| file.len() > 100_000);
     names(&blobs).into_iter().filter(large).collect()
 }

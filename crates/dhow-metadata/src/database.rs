@@ -1,11 +1,13 @@
 //! The file, its connections and the shortcuts for single documents.
 
 use std::collections::HashSet;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use rustix::fs::{FallocateFlags, fallocate};
 
 use crate::{Error, Record, Transaction};
 
@@ -13,6 +15,10 @@ use crate::{Error, Record, Transaction};
 const SCHEMA_VERSION: i64 = 1;
 /// Marks the file as ours (`dhow` in ASCII), see SQLite's `application_id` pragma.
 const APPLICATION_ID: i64 = 0x6468_6f77;
+/// The log begins anew after a thousand pages of 4 KiB (SQLite's default), each with a header.
+const LOG_ROOM: u64 = 1024 * (4096 + 24);
+/// Room for the file to grow.
+const FILE_ROOM: u64 = 1 << 20;
 /// How long a statement waits for another process that holds the file, a backup for instance.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -48,6 +54,7 @@ impl Database {
     pub fn open(path: &Path) -> Result<Self, Error> {
         let writer = connect(path)?;
         let reader = connect(path)?;
+        reserve(path);
         Ok(Self::new(writer, Some(reader)))
     }
 
@@ -177,6 +184,21 @@ fn connect(path: &Path) -> Result<Connection, Error> {
     let connection = Connection::open(path).map_err(open)?;
     prepare(&connection, path)?;
     Ok(connection)
+}
+
+/// Takes the room that SQLite's log grows into before it begins anew, and some for the file itself: on a full disk it
+/// must still be possible to note that something ended or was removed.
+fn reserve(path: &Path) {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let take = |path: &Path, size: &dyn Fn(u64) -> u64| {
+        let file = File::options().write(true).open(path)?;
+        let size = size(file.metadata()?.len());
+        fallocate(&file, FallocateFlags::KEEP_SIZE, 0, size).map_err(std::io::Error::from)
+    };
+    // Not every file system can; then the room is what there is.
+    let _ = take(Path::new(&log), &|_| LOG_ROOM);
+    let _ = take(path, &|length| length + FILE_ROOM);
 }
 
 /// Sets the connection up and checks that the file is one this release can use.

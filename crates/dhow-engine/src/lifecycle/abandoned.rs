@@ -1,28 +1,40 @@
 //! Containers whose supervisor was killed: nobody would ever reap, log or stop them, so they are ended.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
+use dhow_runtime::cgroup::Cgroup;
 use dhow_runtime::{Builtin, Runtime};
 
 use super::report;
+use crate::container::ContainerRecord;
 use crate::services::Services;
 
 /// Ends what still runs of a container and takes its control group and its runtime's state away; fine when there is
 /// nothing. Blocking.
-pub(crate) fn end(services: &Services, id: &str, runtime: &str) {
+pub(crate) fn end(services: &Services, id: &str, record: Option<&ContainerRecord>) {
     let root = services.runtime_root();
-    if !root.join(id).exists() {
-        return;
+    if root.join(id).exists() {
+        tracing::warn!("container {id} has lost its supervisor and is ended");
+        let runtime = record.map(|record| record.host.runtime.as_str());
+        match runtime.and_then(|name| services.config.runtimes.get(name)) {
+            Some(program) => delete(program, &root, id),
+            None => report("end container", Builtin::new(&root).delete(id, true)),
+        }
     }
-    tracing::warn!("container {id} has lost its supervisor and is ended");
-    let Some(program) = services.config.runtimes.get(runtime) else {
-        report("end container", Builtin::new(&root).delete(id, true));
-        return;
-    };
+    // A runtime that was killed early has made the group and not yet noted it.
+    let own = services.config.cgroup_parent.as_str();
+    let given = record.map(|record| record.host.resources.cgroup_parent.as_str());
+    let parent = given.filter(|parent| !parent.is_empty()).unwrap_or(own);
+    let group = Cgroup::named(&Path::new(parent).join(id));
+    report("remove control group", group.remove());
+}
+
+fn delete(program: &Path, root: &Path, id: &str) {
     let mut command = Command::new(program);
     command
         .arg("--root")
-        .arg(&root)
+        .arg(root)
         .args(["delete", "--force", id]);
     let status = command
         .stdin(Stdio::null())

@@ -74,12 +74,12 @@ pub(crate) async fn left_behind(
     services: &Arc<Services>,
     record: &Arc<ContainerRecord>,
 ) -> ExitRecord {
-    let (own, id) = (services.clone(), record.id.clone());
-    let (folder, runtime) = (services.folder(&record.id), record.host.runtime.clone());
+    let (own, of) = (services.clone(), record.clone());
+    let folder = services.folder(&record.id);
     let found = blocking(move || {
         let found = own.supervisor.exit_record(&folder)?;
         if found.is_none() {
-            abandoned::end(&own, &id, &runtime);
+            abandoned::end(&own, &of.id, Some(&of));
         }
         Ok::<_, Error>(found)
     });
@@ -123,7 +123,7 @@ pub(crate) async fn ended(
     .await?;
 
     let plan = plan(services, container, &before, exit.code);
-    let record = container.save(&services.db, |record| note(record, exit, plan.is_some()))?;
+    let record = container.note(&services.db, |record| note(record, exit, plan.is_some()));
     tell(services, &before, exit);
     // Asked before anybody hears of the end and goes on.
     let goes = record.host.auto_remove && !container.live().keep;
@@ -258,10 +258,10 @@ pub(crate) fn later(services: &Arc<Services>, container: &Arc<Container>, delay:
 pub(crate) fn call_off(services: &Services, container: &Container) -> Result<bool> {
     let was_due = container.live().restart.take().is_some();
     if was_due || container.record().state.status == Status::Restarting {
-        container.save(&services.db, |record| {
+        container.note(&services.db, |record| {
             record.manually_stopped = true;
             record.state.status = Status::Exited;
-        })?;
+        });
         let code = container.record().state.exit_code;
         container.ended(Exit { code, error: None });
         return Ok(true);

@@ -165,7 +165,7 @@ async fn gone(services: &Arc<Services>, container: &Arc<Container>) -> Result<()
     }
     let own = services.clone();
     blocking(move || {
-        abandoned::end(&own, &record.id, &record.host.runtime);
+        abandoned::end(&own, &record.id, Some(&record));
         exit::clean(&own, &record);
         Ok::<_, Error>(())
     })
@@ -198,7 +198,7 @@ fn tidy(services: &Services, runs: &HashSet<String>) -> Result<()> {
         remove::finish(services, &id, &undertaking);
     }
     for key in services.snapshots.keys()? {
-        if !known.contains(key.as_str()) {
+        if !known.contains(super::mounts::owner_of_snapshot(&key)) {
             report("remove snapshot", services.snapshots.remove(&key));
         }
     }
@@ -207,14 +207,11 @@ fn tidy(services: &Services, runs: &HashSet<String>) -> Result<()> {
             remove::remove_folder(services, &id);
         }
     }
-    for id in names(&services.runtime_root()) {
-        if !active.contains(&id) {
-            let record = services.find(&id).ok().map(|container| container.record());
-            let runtime = record
-                .map(|record| record.host.runtime.clone())
-                .unwrap_or_default();
-            abandoned::end(services, &id, &runtime);
-        }
+    let mut begun = names(&services.runtime_root());
+    begun.extend(runs.iter().cloned());
+    for id in begun.iter().filter(|id| !active.contains(id)) {
+        let record = services.find(id).ok().map(|container| container.record());
+        abandoned::end(services, id, record.as_deref());
     }
     for id in runs.iter().filter(|id| !known.contains(id.as_str())) {
         files::unmount_shm(services, id);

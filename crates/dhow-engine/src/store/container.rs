@@ -109,6 +109,23 @@ impl Container {
         Ok(self.publish(record))
     }
 
+    /// As [`Container::save`], for what has happened whether or not it can be written: when it can't, the record is
+    /// changed in memory, and written with its next change. What is lost should the engine end before that, the
+    /// supervisor's records tell.
+    pub(crate) fn note(
+        &self,
+        db: &Database,
+        change: impl FnOnce(&mut ContainerRecord),
+    ) -> Arc<ContainerRecord> {
+        let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut record = ContainerRecord::clone(&self.record());
+        change(&mut record);
+        if let Err(error) = db.put(&self.id, &record) {
+            tracing::error!("record of {}: {}", self.id, dhow_errdefs::chain(&error));
+        }
+        self.publish(record)
+    }
+
     /// Changes the record in memory only.
     pub(crate) fn change(&self, change: impl FnOnce(&mut ContainerRecord)) -> Arc<ContainerRecord> {
         let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
