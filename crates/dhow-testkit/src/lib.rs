@@ -15,6 +15,7 @@
 
 mod cli;
 mod engine;
+pub mod fuzz;
 pub mod http;
 pub mod images;
 mod leaks;

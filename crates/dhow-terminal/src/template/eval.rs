@@ -4,8 +4,10 @@ use super::ast::{Branch, Command, Node, Operand, OperandKind, Pipeline};
 use super::value::Value;
 use super::{Error, Template, functions};
 
-/// How deep templates may call each other.
-const MAX_DEPTH: usize = 1000;
+/// How deep templates may call each other, and actions stand in actions.
+const MAX_DEPTH: usize = 200;
+/// How often `range` goes around for a number: the output is kept in memory.
+const MAX_COUNT: i128 = 1 << 20;
 
 pub(crate) fn execute(template: &Template, data: &Value) -> Result<String, Error> {
     let mut state = State {
@@ -53,13 +55,13 @@ impl<'a> State<'a> {
     }
 
     fn nodes(&mut self, nodes: &'a [Node], dot: &Value) -> Result<Flow, Error> {
-        for node in nodes {
-            let flow = self.node(node, dot)?;
-            if flow != Flow::Next {
-                return Ok(flow);
-            }
-        }
-        Ok(Flow::Next)
+        self.depth += 1;
+        let flow = nodes
+            .iter()
+            .map(|node| self.node(node, dot))
+            .find(|flow| *flow != Ok(Flow::Next));
+        self.depth -= 1;
+        flow.unwrap_or(Ok(Flow::Next))
     }
 
     fn node(&mut self, node: &'a Node, dot: &Value) -> Result<Flow, Error> {
@@ -137,9 +139,7 @@ impl<'a> State<'a> {
             None => Value::Null,
         };
         let outer = std::mem::replace(&mut self.variables, vec![("$".to_owned(), data.clone())]);
-        self.depth += 1;
         let result = self.nodes(body, &data);
-        self.depth -= 1;
         self.variables = outer;
         result.map(drop)
     }
@@ -158,7 +158,7 @@ impl<'a> State<'a> {
                 .iter()
                 .map(|(key, value)| (key.as_str().into(), value.clone()))
                 .collect(),
-            Value::Int(count) => (0..*count)
+            Value::Int(count) if *count <= MAX_COUNT => (0..*count)
                 .map(|number| (Value::Int(number), Value::Int(number)))
                 .collect(),
             other => {

@@ -7,6 +7,9 @@ use super::ast::{Branch, Command, Node, Operand, OperandKind, Pipeline};
 use super::functions;
 use super::lexer::{self, Piece, Spanned, Token};
 
+/// How deep actions and parentheses may stand in each other; evaluation goes as deep.
+const MAX_DEPTH: usize = 100;
+
 /// Parses `text` into its named templates; the one called `name` is the main one.
 pub(crate) fn parse(name: &str, text: &str) -> Result<BTreeMap<String, Vec<Node>>, Error> {
     let located = |(at, message): (usize, String)| {
@@ -19,6 +22,7 @@ pub(crate) fn parse(name: &str, text: &str) -> Result<BTreeMap<String, Vec<Node>
         end: text.len(),
         defined: BTreeMap::new(),
         loops: 0,
+        depth: 0,
     };
     let mut scope = vec!["$".to_owned()];
     let (body, ended) = parser.list(&mut scope).map_err(located)?;
@@ -46,10 +50,21 @@ struct Parser {
     end: usize,
     defined: BTreeMap<String, Vec<Node>>,
     loops: usize,
+    depth: usize,
 }
 
 impl Parser {
     fn list(&mut self, scope: &mut Vec<String>) -> Result<(Vec<Node>, Ended), Failure> {
+        if self.depth == MAX_DEPTH {
+            return Err((self.end, "actions are nested too deeply".to_owned()));
+        }
+        self.depth += 1;
+        let list = self.flat_list(scope);
+        self.depth -= 1;
+        list
+    }
+
+    fn flat_list(&mut self, scope: &mut Vec<String>) -> Result<(Vec<Node>, Ended), Failure> {
         let mut nodes = Vec::new();
         while let Some(piece) = self.pieces.next() {
             let (at, tokens) = match piece {
@@ -127,6 +142,23 @@ impl Parser {
         }
     }
 
+    /// A branch in the `else` of another.
+    fn nested(
+        &mut self,
+        kind: &str,
+        tokens: &[Spanned],
+        at: usize,
+        scope: &mut Vec<String>,
+    ) -> Result<Branch, Failure> {
+        if self.depth == MAX_DEPTH {
+            return Err((at, "actions are nested too deeply".to_owned()));
+        }
+        self.depth += 1;
+        let branch = self.branch(kind, tokens, at, scope);
+        self.depth -= 1;
+        branch
+    }
+
     fn branch(
         &mut self,
         kind: &str,
@@ -143,10 +175,10 @@ impl Parser {
             Ended::Else(at, rest) => match rest.first().map(|first| &first.token) {
                 // `{{else if x}}` is an `if` inside the `else` that shares its `end`.
                 Some(Token::Word(word)) if word == "if" && kind == "if" => {
-                    vec![Node::If(self.branch("if", &rest[1..], at, scope)?)]
+                    vec![Node::If(self.nested("if", &rest[1..], at, scope)?)]
                 }
                 Some(Token::Word(word)) if word == "with" && kind == "with" => {
-                    vec![Node::With(self.branch("with", &rest[1..], at, scope)?)]
+                    vec![Node::With(self.nested("with", &rest[1..], at, scope)?)]
                 }
                 Some(_) => return Err((at, format!("unexpected <{}> in else", rest[0].source))),
                 None => match self.list(scope)? {
@@ -187,6 +219,7 @@ fn pipeline(
     let mut cursor = Cursor {
         tokens,
         next: 0,
+        depth: 0,
         end: tokens.last().map_or(at, |t| t.at + t.source.len()),
     };
     let pipeline = cursor.pipeline(context, scope)?;
@@ -202,6 +235,7 @@ fn pipeline(
 struct Cursor<'a> {
     tokens: &'a [Spanned],
     next: usize,
+    depth: usize,
     end: usize,
 }
 
@@ -313,7 +347,12 @@ impl<'a> Cursor<'a> {
                     .ok_or_else(|| (first.at, format!("function {word:?} not defined")))?,
                 Token::Open => {
                     let depth = scope.len();
+                    if self.depth == MAX_DEPTH {
+                        return Err((first.at, "parentheses are nested too deeply".to_owned()));
+                    }
+                    self.depth += 1;
                     let inner = self.pipeline("parenthesized pipeline", scope)?;
+                    self.depth -= 1;
                     scope.truncate(depth);
                     self.next += 1;
                     OperandKind::Pipeline(Box::new(inner), Vec::new())
