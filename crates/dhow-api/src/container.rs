@@ -13,8 +13,9 @@ pub use host::{
 };
 pub use inspect::{
     ContainerInspect, ContainerState, Health, HealthResult, MountPoint, NetworkSettings,
+    RootFsStorage, SnapshotStorage, Storage,
 };
 pub use summary::{
-    Change, ContainerPruneReport, ContainerSummary, PathStat, Port, SummaryHostConfig,
+    Change, ContainerPruneReport, ContainerSummary, HealthSummary, PathStat, Port, SummaryHostConfig,
     SummaryNetworks, TopResponse, UpdateRequest, UpdateResponse, WaitError, WaitResponse,
 };

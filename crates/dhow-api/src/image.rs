@@ -51,6 +51,9 @@ wire! {"PascalCase";
         pub repo_tags: Vec<String>,
         pub shared_size: i64,
         pub size: i64,
+        /// The size again, for API 1.43 and older.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub virtual_size: Option<i64>,
     }
 
     /// `GET /images/{name}/json`.
@@ -58,11 +61,15 @@ wire! {"PascalCase";
         pub id: String,
         pub repo_tags: Vec<String>,
         pub repo_digests: Vec<String>,
+        #[serde(skip_serializing_if = "String::is_empty")]
         pub parent: String,
+        #[serde(skip_serializing_if = "String::is_empty")]
         pub comment: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         pub created: Option<String>,
+        #[serde(skip_serializing_if = "String::is_empty")]
         pub docker_version: String,
+        #[serde(skip_serializing_if = "String::is_empty")]
         pub author: String,
         pub config: Option<ImageConfig>,
         pub architecture: String,
@@ -72,7 +79,8 @@ wire! {"PascalCase";
         #[serde(skip_serializing_if = "String::is_empty")]
         pub os_version: String,
         pub size: i64,
-        pub graph_driver: GraphDriver,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub graph_driver: Option<GraphDriver>,
         #[serde(rename = "RootFS")]
         pub root_fs: RootFs,
         pub metadata: ImageMetadata,
@@ -106,15 +114,23 @@ wire! {"PascalCase";
     pub struct ImageConfig {
         #[serde(rename = "ArgsEscaped", skip_serializing_if = "crate::wire::is_default")]
         pub args_escaped: bool,
+        #[serde(skip_serializing_if = "String::is_empty")]
         pub user: String,
         #[serde(skip_serializing_if = "is_blank")]
         pub exposed_ports: Option<Set>,
+        #[serde(skip_serializing_if = "is_blank")]
         pub env: Option<Vec<String>>,
+        #[serde(skip_serializing_if = "is_blank")]
         pub cmd: Option<Words>,
+        #[serde(skip_serializing_if = "is_blank")]
         pub entrypoint: Option<Words>,
+        #[serde(skip_serializing_if = "is_blank")]
         pub volumes: Option<Set>,
+        #[serde(skip_serializing_if = "String::is_empty")]
         pub working_dir: String,
+        #[serde(skip_serializing_if = "is_blank")]
         pub on_build: Option<Vec<String>>,
+        #[serde(skip_serializing_if = "is_blank")]
         pub labels: Option<Map<String>>,
         #[serde(skip_serializing_if = "String::is_empty")]
         pub stop_signal: String,

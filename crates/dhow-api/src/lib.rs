@@ -1,6 +1,6 @@
 //! The Engine API's wire types.
 //!
-//! One module a noun. The shapes are those of API 1.51: a field that Docker prints as `null` is an `Option` that is
+//! One module a noun. The shapes are those of API 1.56: a field that Docker prints as `null` is an `Option` that is
 //! written as `null`, one that Docker leaves out is skipped, and every other field is always written. Decoding is as
 //! tolerant as Go's: a missing field or a `null` gives the field's zero value and unknown fields are ignored.
 //! What older API versions did differently is none of these types' business: the server's `compat` module changes
@@ -42,7 +42,7 @@ pub use error::ErrorResponse;
 pub use wire::{Empty, Map, Set, Words};
 
 /// The newest API version this crate describes.
-pub const API_VERSION: &str = "1.51";
+pub const API_VERSION: &str = "1.56";
 /// The oldest API version a client may ask for.
 pub const MIN_API_VERSION: &str = "1.24";
 /// How Go prints the zero time.

@@ -26,6 +26,28 @@ wire! {"PascalCase";
         pub containers: Option<Map<EndpointResource>>,
         pub options: Map<String>,
         pub labels: Map<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub status: Option<NetworkStatus>,
+    }
+
+    /// What is known of a network at this moment.
+    pub struct NetworkStatus {
+        #[serde(rename = "IPAM")]
+        pub ipam: IpamStatus,
+    }
+
+    /// How full a network's subnets are.
+    pub struct IpamStatus {
+        #[serde(skip_serializing_if = "Map::is_empty")]
+        pub subnets: Map<SubnetStatus>,
+    }
+
+    /// How full a subnet is.
+    pub struct SubnetStatus {
+        #[serde(rename = "IPsInUse")]
+        pub ips_in_use: u64,
+        #[serde(rename = "DynamicIPsAvailable")]
+        pub dynamic_ips_available: u64,
     }
 
     /// The network whose settings another one copies.

@@ -110,6 +110,12 @@ impl<T> Blank for Vec<T> {
     }
 }
 
+impl Blank for Words {
+    fn blank(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 impl<V> Blank for Map<V> {
     fn blank(&self) -> bool {
         self.is_empty()

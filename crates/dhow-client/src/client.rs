@@ -19,8 +19,9 @@ use crate::error::{Error, Result, go_io};
 use crate::request::{Body, Request};
 use crate::settings::{Globals, variable};
 
-/// The newest API version this client speaks.
-pub const MAX_VERSION: &str = dhow_api::API_VERSION;
+/// The newest API version this client speaks: that of Docker's command line 28, whose scripts rely on fields that
+/// version 1.52 has dropped (`.NetworkSettings.IPAddress`).
+pub const MAX_VERSION: &str = "1.51";
 /// What an engine speaks that does not say.
 const OLD_VERSION: &str = "1.24";
 

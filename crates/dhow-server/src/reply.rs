@@ -10,9 +10,9 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde_json::Value;
 
-pub(crate) use hijack::{Carried, Hijack, hijacked};
+pub(crate) use hijack::{Carried, Hijack, hijacked, hijacked_first};
 pub(crate) use progress::{Failure, progress};
-pub(crate) use stream::{log_stream, multiplexed, reading};
+pub(crate) use stream::{byte_stream, log_stream, multiplexed, reading};
 
 use crate::ApiVersion;
 use crate::error::ApiError;
@@ -37,8 +37,16 @@ pub(crate) fn ok<T: Serialize + ?Sized>(document: &T) -> Response {
     json(StatusCode::OK, document)
 }
 
-/// 200 with a JSON document that `adapt` makes fit for the client's version.
-pub(crate) fn compatible<T: Serialize>(document: &T, adapt: impl Fn(&mut Value)) -> Response {
+/// 200 with a JSON document; for versions before 1.`since`, `adapt` makes it fit.
+pub(crate) fn compatible<T: Serialize>(
+    document: &T,
+    version: ApiVersion,
+    since: u16,
+    adapt: impl FnOnce(&mut Value),
+) -> Response {
+    if !version.before(since) {
+        return ok(document);
+    }
     match serde_json::to_value(document) {
         Ok(mut value) => {
             adapt(&mut value);
@@ -46,23 +54,6 @@ pub(crate) fn compatible<T: Serialize>(document: &T, adapt: impl Fn(&mut Value))
         }
         Err(_) => ok(document),
     }
-}
-
-/// 200 with a list; for versions before 1.`since`, `adapt` makes each of its documents fit.
-pub(crate) fn compatible_list<T: Serialize>(
-    documents: &[T],
-    version: ApiVersion,
-    since: u16,
-    adapt: impl Fn(&mut Value),
-) -> Response {
-    if !version.before(since) {
-        return ok(documents);
-    }
-    compatible(&documents, |list| {
-        for document in list.as_array_mut().into_iter().flatten() {
-            adapt(document);
-        }
-    })
 }
 
 /// 201 with a JSON document.

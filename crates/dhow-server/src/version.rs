@@ -16,7 +16,7 @@ use http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 
 use crate::error::ApiError;
 
-/// A version of the Engine API, `1.51`.
+/// A version of the Engine API, `1.56`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ApiVersion {
     major: u16,
@@ -25,7 +25,7 @@ pub struct ApiVersion {
 
 impl ApiVersion {
     /// The newest version, which requests without a prefix get too.
-    pub const NEWEST: Self = Self::new(1, 51);
+    pub const NEWEST: Self = Self::new(1, 56);
     /// The oldest version.
     pub const OLDEST: Self = Self::new(1, 24);
     /// Since this version errors are JSON.

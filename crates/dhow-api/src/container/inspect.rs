@@ -1,7 +1,7 @@
 //! The full view of one container.
 
 use crate::Map;
-use crate::image::{Descriptor, GraphDriver};
+use crate::image::Descriptor;
 use crate::network::EndpointSettings;
 
 use super::{Config, HostConfig, PortMap};
@@ -31,7 +31,8 @@ wire! {"PascalCase";
         #[serde(rename = "ExecIDs")]
         pub exec_ids: Option<Vec<String>>,
         pub host_config: HostConfig,
-        pub graph_driver: GraphDriver,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub storage: Option<Storage>,
         #[serde(skip_serializing_if = "Option::is_none")]
         pub size_rw: Option<i64>,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,6 +40,24 @@ wire! {"PascalCase";
         pub mounts: Vec<MountPoint>,
         pub config: Config,
         pub network_settings: NetworkSettings,
+    }
+
+    /// What holds a container's root file system.
+    pub struct Storage {
+        #[serde(rename = "RootFS", skip_serializing_if = "Option::is_none")]
+        pub root_fs: Option<RootFsStorage>,
+    }
+
+    /// The root file system's storage.
+    pub struct RootFsStorage {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub snapshot: Option<SnapshotStorage>,
+    }
+
+    /// The snapshotter.
+    pub struct SnapshotStorage {
+        #[serde(skip_serializing_if = "String::is_empty")]
+        pub name: String,
     }
 
     /// Where a container is in its life.
@@ -90,26 +109,12 @@ wire! {"PascalCase";
         pub propagation: String,
     }
 
-    /// The networks of a container; the flat fields repeat those of the default bridge.
+    /// The networks of a container.
     pub struct NetworkSettings {
         #[serde(rename = "SandboxID")]
         pub sandbox_id: String,
         pub sandbox_key: String,
         pub ports: Option<PortMap>,
-        #[serde(rename = "EndpointID")]
-        pub endpoint_id: String,
-        pub gateway: String,
-        #[serde(rename = "GlobalIPv6Address")]
-        pub global_ipv6_address: String,
-        #[serde(rename = "GlobalIPv6PrefixLen")]
-        pub global_ipv6_prefix_len: i64,
-        #[serde(rename = "IPAddress")]
-        pub ip_address: String,
-        #[serde(rename = "IPPrefixLen")]
-        pub ip_prefix_len: i64,
-        #[serde(rename = "IPv6Gateway")]
-        pub ipv6_gateway: String,
-        pub mac_address: String,
         pub networks: Map<EndpointSettings>,
     }
 }

@@ -29,6 +29,8 @@ wire! {"PascalCase";
         pub state: String,
         pub status: String,
         pub host_config: SummaryHostConfig,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub health: Option<HealthSummary>,
         pub network_settings: SummaryNetworks,
         pub mounts: Vec<MountPoint>,
     }
@@ -50,6 +52,13 @@ wire! {"PascalCase";
         pub network_mode: String,
         #[serde(skip_serializing_if = "is_blank")]
         pub annotations: Option<Map<String>>,
+    }
+
+    /// What the list shows of the probes.
+    pub struct HealthSummary {
+        #[serde(skip_serializing_if = "String::is_empty")]
+        pub status: String,
+        pub failing_streak: i64,
     }
 
     /// What the list shows of the networks.

@@ -16,7 +16,6 @@ pub(crate) fn create(
     name: Option<&str>,
     platform: Option<Platform>,
 ) -> Result<CreateContainer> {
-    let mac = request.config.mac_address.clone();
     let config = config(request.config)?;
     let host = host::host_config(request.host_config.unwrap_or_default())?;
     let endpoints = request
@@ -28,9 +27,6 @@ pub(crate) fn create(
         let settings = settings.unwrap_or_default();
         networking.insert(name, network::endpoint_wish(settings)?);
     }
-    if !mac.is_empty() {
-        own_mac(&mut networking, &host.network_mode, mac)?;
-    }
     Ok(CreateContainer {
         name: name.map(ToOwned::to_owned),
         platform,
@@ -40,30 +36,8 @@ pub(crate) fn create(
     })
 }
 
-/// Moves the old container-wide MAC address to the endpoint of the main network.
-fn own_mac(
-    networking: &mut BTreeMap<String, spec::EndpointSettings>,
-    mode: &spec::NetworkMode,
-    mac: String,
-) -> Result<()> {
-    let Some(main) = mode.network() else {
-        return Err(ApiError::invalid(
-            "conflicting options: mac-address and the network mode",
-        ));
-    };
-    let endpoint = networking.entry(main.to_owned()).or_default();
-    if !endpoint.wanted_mac.is_empty() && endpoint.wanted_mac != mac {
-        return Err(ApiError::invalid(
-            "the container-wide MAC address must match the endpoint-specific MAC address for the main network, or be \
-             left empty",
-        ));
-    }
-    network::check_mac(&mac)?;
-    endpoint.wanted_mac = mac;
-    Ok(())
-}
-
-fn config(config: Config) -> Result<ContainerConfig> {
+/// The portable part of a request.
+pub(crate) fn config(config: Config) -> Result<ContainerConfig> {
     let ports = map(config.exposed_ports);
     let exposed_ports = ports
         .keys()
@@ -194,22 +168,12 @@ mod tests {
                 "invalid port specification: \"abc\"",
             ),
             (
-                json!({"MacAddress": "nonsense"}),
+                json!({"NetworkingConfig": {"EndpointsConfig": {"web": {"MacAddress": "nonsense"}}}}),
                 "invalid MAC address: nonsense",
             ),
         ] {
             assert_eq!(parse(request).unwrap_err().message, text);
         }
-    }
-
-    #[test]
-    fn the_old_mac_address_goes_to_the_main_endpoint() {
-        let request = json!({
-            "MacAddress": "02:42:ac:11:00:09",
-            "HostConfig": {"NetworkMode": "web"},
-        });
-        let spec = parse(request).unwrap();
-        assert_eq!(spec.networking["web"].wanted_mac, "02:42:ac:11:00:09");
     }
 
     #[test]

@@ -102,16 +102,15 @@ pub(crate) fn port(text: &str) -> Result<Port> {
 fn port_bindings(wire: wire::PortMap) -> Result<BTreeMap<Port, Vec<PortBinding>>> {
     let mut bindings = BTreeMap::new();
     for (text, wanted) in wire {
+        let port = port(&text)?;
         let wanted = wanted.unwrap_or_default();
-        let mut list = wanted
+        let list = wanted
             .iter()
             .map(port_binding)
             .collect::<Result<Vec<_>>>()?;
-        if list.is_empty() {
-            // Docker publishes a port with an empty list on an ephemeral one.
-            list.push(PortBinding::default());
+        if !list.is_empty() {
+            bindings.insert(port, list);
         }
-        bindings.insert(port(&text)?, list);
     }
     Ok(bindings)
 }
@@ -295,7 +294,7 @@ mod tests {
         let wire = json!({
             "Binds": ["recvol:/data"], "NetworkMode": "bridge",
             "LogConfig": {"Type": "json-file", "Config": {"max-size": "1m"}},
-            "PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "18080"}], "90/udp": null},
+            "PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "18080"}], "90/udp": null, "91/udp": [{}]},
             "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 3},
             "CapAdd": ["NET_ADMIN"], "Dns": ["9.9.9.9"], "Tmpfs": {"/t": "size=1m"},
             "Memory": 67108864, "NanoCpus": 500000000, "PidsLimit": 64, "ShmSize": 1048576,
@@ -312,7 +311,8 @@ mod tests {
             }
         }
         let ephemeral = json!([{"HostIp": "", "HostPort": ""}]);
-        assert_eq!(shown["PortBindings"]["90/udp"], ephemeral);
+        assert_eq!(shown["PortBindings"]["91/udp"], ephemeral);
+        assert!(shown["PortBindings"].get("90/udp").is_none());
         assert_eq!(shown["CapDrop"], serde_json::Value::Null);
     }
 }

@@ -57,6 +57,7 @@ pub(crate) fn summary(summary: &ImageSummary) -> wire::ImageSummary {
         repo_tags: names(&image.tags),
         shared_size: summary.shared_size.map_or(-1, signed),
         size: signed(image.size),
+        virtual_size: None,
     }
 }
 
@@ -94,10 +95,7 @@ pub(crate) fn inspect(image: &Image) -> wire::ImageInspect {
         os: config.os.clone(),
         os_version: config.os_version.clone().unwrap_or_default(),
         size: signed(image.size),
-        graph_driver: wire::GraphDriver {
-            data: None,
-            name: "overlayfs".to_owned(),
-        },
+        graph_driver: None,
         root_fs: wire::RootFs {
             kind: "layers".to_owned(),
             layers: Some(layers),

@@ -1,9 +1,8 @@
 //! One container, inspected.
 
 use dhow_api::container as wire;
-use dhow_api::image::GraphDriver;
 use dhow_engine::container::{Details, Health, Probe, PublishedPort, State};
-use dhow_engine::spec::{NetworkMode, Port};
+use dhow_engine::spec::Port;
 
 use super::{container, host, image, mount, network, null_list, time};
 
@@ -28,10 +27,7 @@ pub(crate) fn inspect(details: &Details) -> wire::ContainerInspect {
         image_manifest_descriptor: record.image.manifest.as_ref().map(image::descriptor),
         exec_ids: null_list(&details.exec_ids),
         host_config: host::host_config_view(&record.host),
-        graph_driver: GraphDriver {
-            data: None,
-            name: details.driver.to_owned(),
-        },
+        storage: Some(storage(details.driver)),
         size_rw: details.size.map(|size| signed(size.rw)),
         size_root_fs: details.size.map(|size| signed(size.root_fs)),
         mounts: record.mounts.iter().map(mount::mount_point).collect(),
@@ -84,29 +80,31 @@ fn networks(details: &Details) -> wire::NetworkSettings {
         .iter()
         .map(|(name, endpoint)| (name.clone(), network::endpoint_view(endpoint)))
         .collect::<std::collections::BTreeMap<_, _>>();
-    let mut settings = wire::NetworkSettings {
+    wire::NetworkSettings {
         sandbox_id: details.sandbox_id.clone(),
         sandbox_key: details.sandbox_key.clone(),
         ports: Some(ports(&details.ports)),
-        ..wire::NetworkSettings::default()
-    };
-    let default = matches!(
-        record.host.network_mode,
-        NetworkMode::Default | NetworkMode::Bridge
-    );
-    if let Some(bridge) = networks.get("bridge").filter(|_| default) {
-        settings.endpoint_id.clone_from(&bridge.endpoint_id);
-        settings.gateway.clone_from(&bridge.gateway);
-        settings.ip_address.clone_from(&bridge.ip_address);
-        settings.ip_prefix_len = bridge.ip_prefix_len;
-        settings.mac_address.clone_from(&bridge.mac_address);
-        settings.ipv6_gateway.clone_from(&bridge.ipv6_gateway);
-        let address = &bridge.global_ipv6_address;
-        settings.global_ipv6_address.clone_from(address);
-        settings.global_ipv6_prefix_len = bridge.global_ipv6_prefix_len;
+        networks,
     }
-    settings.networks = networks;
-    settings
+}
+
+/// The MAC address that the container wishes for on its main network.
+pub(crate) fn wanted_mac(details: &Details) -> Option<&str> {
+    let record = &details.record;
+    let main = record.host.network_mode.network()?;
+    let mac = record.networks.get(main)?.wanted_mac.as_str();
+    (!mac.is_empty()).then_some(mac)
+}
+
+fn storage(snapshotter: &str) -> wire::Storage {
+    let snapshot = wire::SnapshotStorage {
+        name: snapshotter.to_owned(),
+    };
+    wire::Storage {
+        root_fs: Some(wire::RootFsStorage {
+            snapshot: Some(snapshot),
+        }),
+    }
 }
 
 fn ports(ports: &[(Port, Vec<PublishedPort>)]) -> wire::PortMap {

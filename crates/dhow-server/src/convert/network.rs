@@ -5,7 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use dhow_api::network as wire;
 use dhow_engine::networks::NetworkDetails;
 use dhow_engine::spec::{EndpointIpam, EndpointSettings};
-use dhow_network::{CreateNetwork, Endpoint, Ipam, IpamConfig, MacAddress, NetworkRecord, Prefix};
+use dhow_network::{
+    CreateNetwork, Endpoint, Ipam, IpamConfig, IpamUsage, MacAddress, NetworkRecord, Prefix,
+};
 
 use super::{map, null_list, null_map, time};
 use crate::error::{ApiError, Result};
@@ -14,6 +16,26 @@ use crate::error::{ApiError, Result};
 pub(crate) fn endpoint_wish(wire: wire::EndpointSettings) -> Result<EndpointSettings> {
     if !wire.mac_address.is_empty() {
         check_mac(&wire.mac_address)?;
+    }
+    let link_local = wire
+        .ipam_config
+        .as_ref()
+        .and_then(|ipam| ipam.link_local_ips.as_ref());
+    for (what, is_set) in [
+        (
+            "DriverOpts",
+            wire.driver_opts
+                .as_ref()
+                .is_some_and(|opts| !opts.is_empty()),
+        ),
+        (
+            "LinkLocalIPs",
+            link_local.is_some_and(|list| !list.is_empty()),
+        ),
+    ] {
+        if is_set {
+            return Err(ApiError::not_implemented(format!("endpoint option {what}")));
+        }
     }
     Ok(EndpointSettings {
         ipam: wire.ipam_config.map(endpoint_ipam).transpose()?,
@@ -208,6 +230,7 @@ pub(crate) fn view(record: &NetworkRecord) -> wire::Network {
         containers: None,
         options: record.options.clone(),
         labels: record.labels.clone(),
+        status: None,
     }
 }
 
@@ -234,8 +257,21 @@ pub(crate) fn details(details: &NetworkDetails) -> wire::Network {
         .map(|endpoint| (endpoint.container_id.clone(), resource(endpoint)));
     wire::Network {
         containers: Some(containers.collect()),
+        status: Some(wire::NetworkStatus {
+            ipam: wire::IpamStatus {
+                subnets: details.usage.iter().map(subnet).collect(),
+            },
+        }),
         ..view(&details.record)
     }
+}
+
+fn subnet(usage: &IpamUsage) -> (String, wire::SubnetStatus) {
+    let status = wire::SubnetStatus {
+        ips_in_use: usage.in_use,
+        dynamic_ips_available: usage.available,
+    };
+    (usage.subnet.to_string(), status)
 }
 
 fn resource(endpoint: &Endpoint) -> wire::EndpointResource {

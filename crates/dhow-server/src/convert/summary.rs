@@ -1,7 +1,7 @@
 //! Containers in a list.
 
 use dhow_api::container as wire;
-use dhow_engine::container::{Summary, SummaryPort, Top};
+use dhow_engine::container::{Health, Summary, SummaryPort, Top};
 
 use super::{host, image, mount, network, null_map, time};
 
@@ -15,7 +15,11 @@ pub(crate) fn summary(summary: &Summary) -> wire::ContainerSummary {
         .map(|(name, endpoint)| (name.clone(), network::endpoint_view(endpoint)));
     wire::ContainerSummary {
         id: record.id.clone(),
-        names: vec![format!("/{}", record.name)],
+        names: [&record.name]
+            .into_iter()
+            .chain(&summary.linked_as)
+            .map(|name| format!("/{name}"))
+            .collect(),
         image: summary.image.clone(),
         image_id: record.image.id.to_string(),
         image_manifest_descriptor: record.image.manifest.as_ref().map(image::descriptor),
@@ -31,10 +35,21 @@ pub(crate) fn summary(summary: &Summary) -> wire::ContainerSummary {
             network_mode: host::network_mode(&record.host.network_mode),
             annotations: null_map(&record.host.annotations),
         },
+        health: Some(health(record.state.health.as_ref())),
         network_settings: wire::SummaryNetworks {
             networks: networks.collect(),
         },
         mounts: record.mounts.iter().map(mount::mount_point).collect(),
+    }
+}
+
+/// Containers without probes say `none`.
+fn health(health: Option<&Health>) -> wire::HealthSummary {
+    wire::HealthSummary {
+        status: health
+            .map_or("none", |health| health.status.name())
+            .to_owned(),
+        failing_streak: health.map_or(0, |health| health.failing_streak.into()),
     }
 }
 

@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use dhow_api::disk_usage::DiskUsage as WireUsage;
+use dhow_api::container::ContainerSummary;
+use dhow_api::disk_usage::{DiskUsage as WireUsage, Usage};
+use dhow_api::image::ImageSummary;
 use dhow_api::system as wire;
 use dhow_api::volume::VolumeUsage as WireVolumeUsage;
 use dhow_api::{Map, volume::Volume};
+use dhow_engine::container::{Status, Summary};
 use dhow_engine::system::{DiskUsage, Info, Version, VolumeUsage};
 
 use super::{image, summary, time, volume};
+use crate::compat::disk_usage::Wanted;
 
 /// What a field of Go's has that does not exist here.
 const NO_GO: &str = "none (Rust)";
@@ -102,7 +106,11 @@ pub(crate) fn info(info: &Info) -> wire::Info {
         live_restore_enabled: true,
         init_binary: "dhow init".to_owned(),
         security_options: info.security_options.clone(),
-        cdi_spec_dirs: Vec::new(),
+        cdi_spec_dirs: info
+            .cdi_folders
+            .iter()
+            .map(|folder| folder.display().to_string())
+            .collect(),
         warnings: (!info.warnings.is_empty()).then(|| info.warnings.clone()),
         ..wire::Info::default()
     };
@@ -191,14 +199,95 @@ fn pairs(pairs: &[(String, String)]) -> Vec<[String; 2]> {
     pairs.iter().map(pair).collect()
 }
 
-/// What everything takes on disk.
-pub(crate) fn disk_usage(usage: &DiskUsage) -> WireUsage {
-    WireUsage {
-        layers_size: i64::try_from(usage.layers_size).unwrap_or(i64::MAX),
-        images: Some(usage.images.iter().map(image::summary).collect()),
-        containers: Some(usage.containers.iter().map(summary::summary).collect()),
-        volumes: Some(usage.volumes.iter().map(volume_usage).collect()),
-        build_cache: Some(Vec::new()),
+/// What everything takes on disk, in the form that was asked for.
+pub(crate) fn disk_usage(usage: &DiskUsage, wanted: &Wanted) -> WireUsage {
+    let mut wire = WireUsage::default();
+    if wanted.images {
+        let items: Vec<_> = usage.images.iter().map(image::summary).collect();
+        let mut sums = image_sums(usage);
+        wire.layers_size = if wanted.legacy { sums.total_size } else { 0 };
+        wire.images = wanted.legacy.then(|| items.clone());
+        sums.items = wanted.items.then_some(items);
+        wire.image_usage = wanted.usage.then_some(sums);
+    }
+    if wanted.containers {
+        let items: Vec<_> = usage.containers.iter().map(summary::summary).collect();
+        let mut sums = container_sums(usage);
+        wire.containers = wanted.legacy.then(|| items.clone());
+        sums.items = wanted.items.then_some(items);
+        wire.container_usage = wanted.usage.then_some(sums);
+    }
+    if wanted.volumes {
+        let items: Vec<_> = usage.volumes.iter().map(volume_usage).collect();
+        let mut sums = volume_sums(usage);
+        wire.volumes = wanted.legacy.then(|| items.clone());
+        sums.items = wanted.items.then_some(items);
+        wire.volume_usage = wanted.usage.then_some(sums);
+    }
+    if wanted.build_cache {
+        // There is no builder yet, so there is nothing it could have kept.
+        wire.build_cache = wanted.legacy.then(Vec::new);
+        wire.build_cache_usage = wanted.usage.then(Usage::default);
+    }
+    wire
+}
+
+fn bytes(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn image_sums(usage: &DiskUsage) -> Usage<ImageSummary> {
+    let used = usage.images.iter().filter(|image| image.containers > 0);
+    let kept: u64 = used
+        .clone()
+        .map(|image| {
+            image
+                .image
+                .size
+                .saturating_sub(image.shared_size.unwrap_or(0))
+        })
+        .sum();
+    Usage {
+        active_count: count(used.count()),
+        reclaimable: bytes(usage.layers_size.saturating_sub(kept)),
+        total_count: count(usage.images.len()),
+        total_size: bytes(usage.layers_size),
+        items: None,
+    }
+}
+
+fn container_sums(usage: &DiskUsage) -> Usage<ContainerSummary> {
+    let size = |container: &Summary| container.size.unwrap_or_default().rw;
+    let active = |container: &&Summary| {
+        let status = container.record.state.status;
+        status.is_running() || status == Status::Restarting
+    };
+    let total: u64 = usage.containers.iter().map(size).sum();
+    let kept: u64 = usage.containers.iter().filter(active).map(size).sum();
+    Usage {
+        active_count: count(usage.containers.iter().filter(active).count()),
+        reclaimable: bytes(total.saturating_sub(kept)),
+        total_count: count(usage.containers.len()),
+        total_size: bytes(total),
+        items: None,
+    }
+}
+
+fn volume_sums(usage: &DiskUsage) -> Usage<Volume> {
+    let used = |volume: &&VolumeUsage| volume.containers > 0;
+    let total: u64 = usage.volumes.iter().map(|volume| volume.size).sum();
+    let kept: u64 = usage
+        .volumes
+        .iter()
+        .filter(used)
+        .map(|volume| volume.size)
+        .sum();
+    Usage {
+        active_count: count(usage.volumes.iter().filter(used).count()),
+        reclaimable: bytes(total.saturating_sub(kept)),
+        total_count: count(usage.volumes.len()),
+        total_size: bytes(total),
+        items: None,
     }
 }
 

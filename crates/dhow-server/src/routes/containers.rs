@@ -13,7 +13,7 @@ use dhow_engine::container::{ListOptions, RemoveOptions, StopOptions};
 use http::StatusCode;
 use serde_json::Value;
 
-use super::{finish, missing};
+use super::finish;
 use crate::error::{ApiError, Result};
 use crate::request::{self, Json, Query, filters};
 use crate::{ApiVersion, Handles, compat, convert, reply};
@@ -35,10 +35,6 @@ pub(super) fn routes() -> Router<Handles> {
         .route("/containers/{id}/update", post(update))
         .route("/containers/{id}/resize", post(resize))
         .route("/containers/{id}/top", get(top))
-        .route("/containers/{id}/changes", missing("container changes"))
-        .route("/containers/{id}/export", missing("container export"))
-        .route("/containers/{id}/archive", missing("container archive"))
-        .route("/commit", missing("container commit"))
 }
 
 async fn list(
@@ -56,10 +52,11 @@ async fn list(
         filters: filters(&query)?,
     };
     let list = containers.list(&options).await?;
-    let list: Vec<_> = list.iter().map(convert::summary::summary).collect();
-    Ok(reply::compatible_list(&list, version, 48, |value| {
-        compat::container_summary(version, value);
-    }))
+    let mut list: Vec<_> = list.iter().map(convert::summary::summary).collect();
+    for container in &mut list {
+        compat::container::summary(version, container);
+    }
+    Ok(reply::ok(&list))
 }
 
 async fn create(
@@ -74,14 +71,15 @@ async fn create(
         ));
     };
     let mut request = create_request(&bytes)?;
-    compat::create_request(version, &mut request);
+    let warnings = compat::create::adapt(version, &mut request)?;
     let platform = if version.before(41) {
         None
     } else {
         query.platform("platform")?
     };
     let spec = convert::container::create(request, query.some("name"), platform)?;
-    let created = finish(async move { Ok(containers.create(spec).await?) }).await?;
+    let mut created = finish(async move { Ok(containers.create(spec).await?) }).await?;
+    created.warnings.extend(warnings);
     Ok(reply::created(&CreateResponse {
         id: created.id,
         warnings: created.warnings,
@@ -112,8 +110,9 @@ async fn inspect(
 ) -> Result<Response> {
     let details = containers.inspect(&id, query.flag("size")).await?;
     let view = convert::inspect::inspect(&details);
-    Ok(reply::compatible(&view, |value| {
-        compat::container_inspect(version, value);
+    let mac = convert::inspect::wanted_mac(&details);
+    Ok(reply::compatible(&view, version, 52, |value| {
+        compat::container::inspect(version, mac, value);
     }))
 }
 
@@ -209,8 +208,10 @@ async fn remove(
 async fn update(
     State(containers): State<Containers>,
     Path(id): Path<String>,
-    Json(request): Json<UpdateRequest>,
+    version: ApiVersion,
+    Json(mut request): Json<UpdateRequest>,
 ) -> Result<Response> {
+    compat::container::update_request(version, &mut request);
     let update = convert::resources::update(request)?;
     let warnings = finish(async move { Ok(containers.update(&id, update).await?) }).await?;
     Ok(reply::ok(&UpdateResponse {

@@ -18,7 +18,6 @@ pub(super) fn routes() -> Router<Handles> {
     Router::new()
         .route("/images/json", get(list))
         .route("/images/prune", post(prune))
-        .route("/images/search", get(search))
         .route("/images/{*path}", get(of_one).post(to_one).delete(remove))
 }
 
@@ -30,6 +29,7 @@ async fn list(State(images): State<Images>, version: ApiVersion, query: Query) -
         let mut shown = Vec::new();
         for summary in images.list(&filters, shared_size)? {
             let mut view = convert::image::summary(&summary);
+            compat::image::summary(version, &mut view);
             if manifests {
                 let all = images.platforms(&summary.image)?;
                 let all = all.iter().map(|one| convert::image::manifest(one, &[]));
@@ -40,9 +40,7 @@ async fn list(State(images): State<Images>, version: ApiVersion, query: Query) -
         Ok(shown)
     })
     .await?;
-    Ok(reply::compatible_list(&list, version, 51, |value| {
-        compat::image_summary(version, value);
-    }))
+    Ok(reply::ok(&list))
 }
 
 /// `GET /images/{name}/{verb}`; a name may have slashes, so that the verb is what comes last.
@@ -95,8 +93,8 @@ async fn inspect(
         Ok(view)
     })
     .await?;
-    Ok(reply::compatible(&view, |value| {
-        compat::image_inspect(version, value);
+    Ok(reply::compatible(&view, version, 52, |value| {
+        compat::image::inspect(version, value);
     }))
 }
 
@@ -159,8 +157,4 @@ async fn prune(State(images): State<Images>, query: Query) -> Result<Response> {
         images_deleted: convert::null_list(&deleted),
         space_reclaimed: pruned.reclaimed,
     }))
-}
-
-async fn search() -> ApiError {
-    ApiError::not_implemented("image search")
 }

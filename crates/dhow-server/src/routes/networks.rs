@@ -14,7 +14,7 @@ use http::StatusCode;
 use super::finish;
 use crate::error::{ApiError, Result};
 use crate::request::{Json, Query, filters};
-use crate::{Handles, convert, reply};
+use crate::{ApiVersion, Handles, compat, convert, reply};
 
 pub(super) fn routes() -> Router<Handles> {
     Router::new()
@@ -36,6 +36,7 @@ async fn list(State(networks): State<Networks>, query: Query) -> Result<Response
 async fn inspect(
     State(networks): State<Networks>,
     Path(name): Path<String>,
+    version: ApiVersion,
     query: Query,
 ) -> Result<Response> {
     let details = networks.inspect(&name).await?;
@@ -47,13 +48,17 @@ async fn inspect(
             format!("network {name} not found"),
         ));
     }
-    Ok(reply::ok(&convert::network::details(&details)))
+    let mut view = convert::network::details(&details);
+    compat::network::inspect(version, &mut view);
+    Ok(reply::ok(&view))
 }
 
 async fn create(
     State(networks): State<Networks>,
-    Json(request): Json<NetworkCreateRequest>,
+    version: ApiVersion,
+    Json(mut request): Json<NetworkCreateRequest>,
 ) -> Result<Response> {
+    compat::network::create_request(version, &mut request);
     let request = convert::network::create(request)?;
     let record = finish(async move { Ok(networks.create(request).await?) }).await?;
     Ok(reply::created(&NetworkCreated {
@@ -70,9 +75,12 @@ async fn remove(State(networks): State<Networks>, Path(name): Path<String>) -> R
 async fn connect(
     State(networks): State<Networks>,
     Path(name): Path<String>,
+    version: ApiVersion,
     Json(request): Json<NetworkConnectRequest>,
 ) -> Result<Response> {
-    let wish = convert::network::endpoint_wish(request.endpoint_config.unwrap_or_default())?;
+    let mut wish = request.endpoint_config.unwrap_or_default();
+    compat::network::endpoint(version, &mut wish);
+    let wish = convert::network::endpoint_wish(wish)?;
     let container = request.container;
     finish(async move { Ok(networks.connect(&name, &container, wish).await?) }).await?;
     Ok(reply::empty(StatusCode::OK))

@@ -9,15 +9,17 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use dhow_api::auth::{AuthConfig, AuthResponse};
 use dhow_api::disk_usage::BuildPruneReport;
+use dhow_api::event::Event;
 use dhow_distribution::Registry;
-use dhow_engine::events::{Event, Events};
+use dhow_engine::events::Events;
 use dhow_engine::system::System;
 use futures::StreamExt;
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use tokio_util::sync::CancellationToken;
 
 use super::missing;
-use crate::error::Result;
+use crate::compat::event::Framing;
+use crate::error::{ApiError, Result};
 use crate::request::{Json, Query, credentials, filters};
 use crate::{ApiVersion, Handles, compat, convert, reply};
 
@@ -58,8 +60,8 @@ async fn version(State(system): State<System>) -> Response {
 
 async fn info(State(system): State<System>, version: ApiVersion) -> Result<Response> {
     let info = convert::system::info(&system.info().await?);
-    Ok(reply::compatible(&info, |value| {
-        compat::info(version, value);
+    Ok(reply::compatible(&info, version, 50, |value| {
+        compat::system::info(version, value);
     }))
 }
 
@@ -68,46 +70,68 @@ async fn disk_usage(
     version: ApiVersion,
     query: Query,
 ) -> Result<Response> {
-    let mut usage = convert::system::disk_usage(&system.disk_usage().await?);
-    let wanted = query.all("type");
-    let hide = |name: &str| !wanted.is_empty() && !wanted.iter().any(|kind| kind == name);
-    if hide("image") {
-        usage.images = None;
-        usage.layers_size = 0;
+    let wanted = compat::disk_usage::wanted(version, &query)?;
+    let usage = system.disk_usage().await?;
+    let mut usage = convert::system::disk_usage(&usage, &wanted);
+    for image in usage.images.iter_mut().flatten() {
+        compat::image::summary(version, image);
     }
-    if hide("container") {
-        usage.containers = None;
+    for container in usage.containers.iter_mut().flatten() {
+        compat::container::summary(version, container);
     }
-    if hide("volume") {
-        usage.volumes = None;
-    }
-    if hide("build-cache") {
-        usage.build_cache = None;
-    }
-    Ok(reply::compatible(&usage, |value| {
-        compat::disk_usage(version, value);
+    Ok(reply::compatible(&usage, version, 42, |value| {
+        compat::disk_usage::builder_size(value);
     }))
 }
 
 async fn events(
     State(events): State<Events>,
     State(stop): State<CancellationToken>,
+    version: ApiVersion,
     query: Query,
+    headers: HeaderMap,
 ) -> Result<Response> {
     let since = query.time("since")?;
     let until = query.time("until")?;
+    if let (Some(begin), Some(end)) = (since, until)
+        && end < begin
+    {
+        let (since, until) = (query.get("since"), query.get("until"));
+        return Err(ApiError::invalid(format!(
+            "`since` time ({since}) cannot be after `until` time ({until})"
+        )));
+    }
+    let accept = headers.get(header::ACCEPT);
+    let accept = accept.map_or("", |value| value.to_str().unwrap_or_default());
+    let framing = compat::event::framing(version, accept);
     let events = events.subscribe(since, until, filters(&query)?)?;
     let events = events.take_until(stop.cancelled_owned());
-    let lines = events.map(|event| Ok::<_, Infallible>(line(&event)));
-    let body = Body::from_stream(lines);
-    Ok(reply::typed(StatusCode::OK, "application/json", body))
+    let documents = events.filter_map(move |event| async move {
+        let mut event = convert::event::event(&event);
+        if !compat::event::knows(version, &event) {
+            return None;
+        }
+        compat::event::event(version, &mut event);
+        Some(Ok::<_, Infallible>(document(&event, framing)))
+    });
+    let kind = match framing {
+        Framing::Lines(kind) => kind,
+        Framing::Sequence => "application/json-seq",
+    };
+    let body = Body::from_stream(documents);
+    Ok(reply::typed(StatusCode::OK, kind, body))
 }
 
-fn line(event: &Event) -> Bytes {
+fn document(event: &Event, framing: Framing) -> Bytes {
+    const RECORD_SEPARATOR: u8 = 0x1e;
+    let mut bytes = Vec::new();
+    if framing == Framing::Sequence {
+        bytes.push(RECORD_SEPARATOR);
+    }
     // An event is strings and numbers, which always are JSON.
-    let mut line = serde_json::to_vec(&convert::event::event(event)).unwrap_or_default();
-    line.push(b'\n');
-    line.into()
+    bytes.extend(serde_json::to_vec(event).unwrap_or_default());
+    bytes.push(b'\n');
+    bytes.into()
 }
 
 async fn auth(

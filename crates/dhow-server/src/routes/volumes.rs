@@ -59,7 +59,7 @@ async fn prune(
     query: Query,
 ) -> Result<Response> {
     let mut filters = filter_values(&query)?;
-    compat::volume_prune(version, &mut filters);
+    compat::volume::prune(version, &mut filters);
     let filters = Filters::new(filters);
     let pruned = finish(async move { Ok(volumes.prune(&filters).await?) }).await?;
     Ok(reply::ok(&VolumePruneReport {

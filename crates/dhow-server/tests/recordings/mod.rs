@@ -2,8 +2,8 @@
 //!
 //! `fixtures/recordings.jsonl` holds the exchanges in the order they were made, each standing on the ones before (a
 //! container that is created, started, removed): drive them all, in order, through [`Replay`]. The recordings were made
-//! with API 1.56; their paths say 1.51, which is the newest version here, and what that changes is listed, with every
-//! other known difference and its reason, in `fixtures/differences.json`.
+//! with API 1.56, some with older versions too; known differences are listed, each with its reason, in
+//! `fixtures/differences.json`.
 //!
 //! An answer is compared by its status, the shape of its JSON (same keys, same types; what is null on one side may be
 //! anything on the other), the text of its error with ids made equal, and the headers that mean something.
