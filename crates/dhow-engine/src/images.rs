@@ -260,7 +260,7 @@ impl Images {
         uses
     }
 
-    fn tell(&self, image: &Image, action: &str, name: &str) {
+    pub(crate) fn tell(&self, image: &Image, action: &str, name: &str) {
         let mut attributes = image.config.config.labels.clone();
         attributes.insert("name".into(), name.to_owned());
         self.services

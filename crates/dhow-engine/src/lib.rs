@@ -22,6 +22,7 @@ mod config;
 mod containers;
 mod engine;
 mod error;
+mod files;
 mod host;
 mod lifecycle;
 mod names;

@@ -58,14 +58,20 @@ impl Store {
             }],
             ..ImageConfig::default()
         };
-        self.finish_image(config, vec![], layer, None, options.reference.as_ref())
+        self.finish_image(
+            config,
+            vec![],
+            Some(layer),
+            None,
+            options.reference.as_ref(),
+        )
     }
 
-    /// Makes an image of `parent` and one more layer, a plain tar stream.
+    /// Makes an image of `parent` and one more layer, a plain tar stream, if there is one.
     pub(crate) fn commit(
         self: &Arc<Self>,
         parent: Option<&Image>,
-        layer: impl Read,
+        layer: Option<&mut dyn Read>,
         options: CommitOptions,
     ) -> Result<Image, Error> {
         let mut container = options.config.clone();
@@ -76,11 +82,11 @@ impl Store {
     fn commit_layer(
         self: &Arc<Self>,
         parent: Option<&Image>,
-        layer: impl Read,
+        layer: Option<&mut dyn Read>,
         container: ContainerConfig,
         options: CommitOptions,
     ) -> Result<Image, Error> {
-        let layer = self.store_layer(layer)?;
+        let layer = layer.map(|layer| self.store_layer(layer)).transpose()?;
         let (mut config, layers) = match parent {
             Some(parent) => {
                 let loaded = self.loaded(&parent.manifest)?;
@@ -103,14 +109,16 @@ impl Store {
         };
         let now = Timestamp::now();
         config.created = Some(now);
-        config.author = Some(options.author.clone()).filter(|author| !author.is_empty());
+        if !options.author.is_empty() {
+            config.author = Some(options.author);
+        }
         config.config = container;
         config.history.push(History {
             created: Some(now),
             created_by: Some(options.created_by).filter(|by| !by.is_empty()),
-            author: Some(options.author).filter(|author| !author.is_empty()),
+            author: config.author.clone(),
             comment: Some(options.comment).filter(|comment| !comment.is_empty()),
-            empty_layer: false,
+            empty_layer: layer.is_none(),
         });
         let parent = parent.map(|image| image.id);
         self.finish_image(config, layers, layer, parent, options.reference.as_ref())
@@ -134,21 +142,23 @@ impl Store {
         }
     }
 
-    /// Unpacks the topmost layer, writes config and manifest, and gives the image its name.
+    /// Unpacks the topmost layer, if there is one, writes config and manifest, and gives the image its name.
     fn finish_image(
         self: &Arc<Self>,
         mut config: ImageConfig,
         mut layers: Vec<Descriptor>,
-        layer: Descriptor,
+        layer: Option<Descriptor>,
         parent: Option<Digest>,
         reference: Option<&Reference>,
     ) -> Result<Image, Error> {
-        let unpacked = unpack_stored(self, &layer)?;
-        let diff_id = unpacked.diff_id;
-        let below = chain_list(&config.rootfs.diff_ids).pop();
-        commit(self, unpacked, &diff_id, below.as_ref())?;
-        config.rootfs.diff_ids.push(diff_id);
-        layers.push(layer);
+        if let Some(layer) = layer {
+            let unpacked = unpack_stored(self, &layer)?;
+            let diff_id = unpacked.diff_id;
+            let below = chain_list(&config.rootfs.diff_ids).pop();
+            commit(self, unpacked, &diff_id, below.as_ref())?;
+            config.rootfs.diff_ids.push(diff_id);
+            layers.push(layer);
+        }
         let config = self.put_document(media_type::OCI_CONFIG, &config)?;
         let target = self.put_document(media_type::OCI_MANIFEST, &Manifest::oci(config, layers))?;
         let key = reference.map_or_else(

@@ -21,8 +21,11 @@ const ALLOWED: [&str; 11] = [
 /// Instructions of a Dockerfile that change more than the config.
 const OTHERS: [&str; 7] = ["ADD", "ARG", "COPY", "FROM", "MAINTAINER", "RUN", "SHELL"];
 
-/// Applies instructions in order; each may hold several lines.
-pub(crate) fn apply_changes(config: &mut ContainerConfig, changes: &[String]) -> Result<(), Error> {
+/// Applies the Dockerfile instructions `changes` in order; each may hold several lines.
+///
+/// # Errors
+/// [`Error::Change`] for one that is unknown, malformed or not allowed here; `config` is changed in part then.
+pub fn apply_changes(config: &mut ContainerConfig, changes: &[String]) -> Result<(), Error> {
     let joined = changes.join("\n").replace("\\\n", " ");
     for (number, line) in joined.lines().enumerate() {
         let line = line.trim();

@@ -193,11 +193,12 @@ impl Images {
         .await
     }
 
-    /// Makes an image of `parent` and one more layer: an OCI layer's tar stream, plain. Blocking and long.
+    /// Makes an image of `parent` and one more layer, an OCI layer's tar stream, plain; without a layer of that only
+    /// where there is none. Blocking and long.
     pub fn commit(
         &self,
         parent: Option<&Image>,
-        layer: impl std::io::Read,
+        layer: Option<&mut dyn std::io::Read>,
         options: CommitOptions,
     ) -> Result<Image, Error> {
         self.store.commit(parent, layer, options)

@@ -74,8 +74,11 @@ pub(crate) fn unpack(
     })
 }
 
-/// What `source` is when decompressed.
-pub(crate) fn decode<'a>(source: &'a mut dyn BufRead) -> io::Result<Box<dyn Read + 'a>> {
+/// What `source` is when decompressed: itself where its first bytes are not those of gzip or zstd.
+///
+/// # Errors
+/// When it can't be read.
+pub fn decode<'a>(source: &'a mut dyn BufRead) -> io::Result<Box<dyn Read + 'a>> {
     let compression = Compression::of_magic(source.fill_buf()?);
     Ok(match compression {
         Compression::None => Box::new(source),

@@ -31,8 +31,10 @@ mod store;
 mod types;
 mod unpack;
 
+pub use changes::apply_changes;
 pub use error::Error;
 pub use images::{Images, ImagesConfig};
+pub use layer::decode as decompressed;
 pub use progress::{Progress, ProgressDetail, ProgressSender};
 pub use types::{
     BundledImage, CommitOptions, Deleted, HistoryEntry, Image, ImportOptions, InUse, PlatformImage,

@@ -278,7 +278,7 @@ async fn a_commit_stands_on_its_parent() {
     };
     let (images, parent) = (store.images.clone(), base.clone());
     let image = tokio::task::spawn_blocking(move || {
-        images.commit(Some(&parent), layer.as_slice(), options)
+        images.commit(Some(&parent), Some(&mut layer.as_slice()), options)
     })
     .await
     .unwrap()

@@ -4,6 +4,8 @@
 //! on a task of its own ([`finish`]), so that a client that hangs up does not leave it half done; what only takes long
 //! (pull, logs, wait) ends with its client.
 
+mod archive;
+mod commit;
 mod containers;
 mod distribution;
 mod exec;
@@ -32,6 +34,8 @@ pub fn router(handles: Handles) -> Router {
     let routes: Router<Handles> = Router::new()
         .merge(system::routes())
         .merge(containers::routes())
+        .merge(archive::routes())
+        .merge(commit::routes())
         .merge(streams::routes())
         .merge(stats::routes())
         .merge(exec::routes())

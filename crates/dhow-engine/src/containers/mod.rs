@@ -1,6 +1,9 @@
 //! The handle of containers: a file for each group of verbs.
 
 mod attach;
+mod changes;
+mod commit;
+mod copy;
 mod create;
 mod inspect;
 mod list;

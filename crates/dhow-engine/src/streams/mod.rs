@@ -1,6 +1,7 @@
 //! Byte streams between a client and a container's process.
 
 mod attach;
+mod chunks;
 mod keys;
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use tokio::sync::mpsc;
 use crate::Error;
 
 pub(crate) use attach::{Attached, Target, detachable};
+pub(crate) use chunks::written;
 pub(crate) use keys::keys;
 
 /// A stream in both directions: reading gives the process's output, writing is its input.

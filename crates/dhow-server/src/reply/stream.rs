@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use axum::body::Body;
-use dhow_engine::streams::LogStream;
+use dhow_engine::streams::{ByteStream, LogStream};
 use futures::stream::{self, Stream, StreamExt};
 use tokio::io::AsyncRead;
 use tokio::sync::mpsc;
@@ -41,6 +41,17 @@ pub(crate) fn log_stream(log: LogStream, stop: CancellationToken) -> Body {
         Ok::<_, Infallible>(chunk)
     });
     Body::from_stream(chunks.take_until(stop.cancelled_owned()))
+}
+
+/// Bytes as they come; an error on the way cuts the connection, as there is no other way to tell it.
+pub(crate) fn byte_stream(bytes: ByteStream) -> Body {
+    Body::from_stream(receiver(bytes).map(|chunk| {
+        chunk.map_err(|error| {
+            let text = dhow_errdefs::chain(&error).to_string();
+            tracing::error!("stream broken off: {text}");
+            std::io::Error::other(text)
+        })
+    }))
 }
 
 /// What a reader gives as a body.

@@ -100,21 +100,8 @@ async fn import(
             "the import of an image from a URL",
         ));
     }
-    let reference = match query.some("repo") {
-        None => None,
-        Some(repo) => {
-            let reference = Reference::parse(repo)?;
-            if reference.digest().is_some() {
-                return Err(ApiError::invalid("cannot import digest reference"));
-            }
-            Some(match query.some("tag") {
-                Some(tag) => reference.with_tag(tag)?,
-                None => reference.with_default_tag(),
-            })
-        }
-    };
     let options = ImportOptions {
-        reference,
+        reference: super::commit::tagged(query)?,
         message: query.get("message").to_owned(),
         changes: query.all("changes"),
         platform,
