@@ -31,6 +31,7 @@ mod rm;
 mod rmi;
 mod run;
 mod save;
+mod search;
 mod start;
 mod stats;
 mod stop;
@@ -43,13 +44,14 @@ mod version;
 mod volume;
 mod wait;
 
+use dhow_client::settings::variable;
 use dhow_oci::{Platform, Reference};
 use dhow_terminal::is_terminal;
 use serde_json::json;
 
 use crate::command::{Command, Section};
 use crate::error::{Error, Result};
-use crate::flags::Parsed;
+use crate::flags::{Flag, Parsed, boolean};
 use crate::session::Session;
 
 /// A command's function in the form its table takes.
@@ -91,6 +93,7 @@ const COMMANDS: &[&Command] = &[
     &images::COMMAND,
     &login::COMMAND,
     &login::LOGOUT,
+    &search::COMMAND,
     &version::COMMAND,
     &info::COMMAND,
     &CONTAINER,
@@ -181,7 +184,7 @@ const IMAGE: Command = Command::group(
 );
 
 /// Docker's commands that are not here yet, so that whoever types one learns that it is not a slip.
-pub(crate) const MISSING: [&str; 19] = [
+pub(crate) const MISSING: [&str; 18] = [
     "build",
     "builder",
     "buildx",
@@ -200,7 +203,6 @@ pub(crate) const MISSING: [&str; 19] = [
     "swarm",
     "trust",
     "volume update",
-    "search",
 ];
 
 /// The states in which a container can be attached to.
@@ -222,8 +224,30 @@ fn check_tty(stdin: bool, tty: bool) -> Result<()> {
     Ok(())
 }
 
+/// `--disable-content-trust`; to turn it off is refused, as signatures are not there to be checked or made.
+const fn content_trust(usage: &'static str) -> Flag {
+    Flag::switch("disable-content-trust", usage)
+        .default("true")
+        .checked(|value| match boolean(value) {
+            Ok(false) => Err("content trust is not implemented".to_owned()),
+            _ => Ok(()),
+        })
+}
+
+/// Refuses to go on where the environment asks for signed images.
+fn check_content_trust(flags: &Parsed) -> Result<()> {
+    let asked = variable("DOCKER_CONTENT_TRUST").is_some_and(|value| boolean(&value) == Ok(true));
+    if asked && !flags.changed("disable-content-trust") {
+        return Err(Error::text(
+            "content trust is not implemented: unset DOCKER_CONTENT_TRUST, or use --disable-content-trust",
+        ));
+    }
+    Ok(())
+}
+
 /// The image that is pulled or pushed: without a tag, the default one is meant, and said; all with `--all-tags`.
 fn tagged(session: &Session, flags: &Parsed) -> Result<Reference> {
+    check_content_trust(flags)?;
     let reference =
         Reference::parse(flags.argument(0)).map_err(|error| Error::text(error.to_string()))?;
     let all = flags.switch("all-tags");
@@ -256,6 +280,9 @@ fn platform_json(text: &str) -> Result<String> {
     }
     Ok(value.to_string())
 }
+
+#[cfg(test)]
+mod docker;
 
 #[cfg(test)]
 mod tests {

@@ -66,6 +66,22 @@ pub enum Error {
         /// Why, in Go's words.
         reason: String,
     },
+    /// An index got no answer to us.
+    #[error("{method} {url:?}: {reason}")]
+    Unreachable {
+        /// The request's method, as Go capitalises it: `Get`.
+        method: String,
+        /// Where it went.
+        url: String,
+        /// Why, in Go's words.
+        reason: String,
+    },
+    /// An index does not answer searches.
+    #[error("Unexpected status code {code}")]
+    Search {
+        /// The status it answers.
+        code: u16,
+    },
     /// An answer we have no use for.
     #[error("unexpected status from {method} request to {url}: {status}{detail}")]
     Status {

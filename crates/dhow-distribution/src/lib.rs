@@ -1,4 +1,4 @@
-//! The registry client: resolve, authenticate, pull, push.
+//! The registry client: resolve, authenticate, pull, push, search.
 //!
 //! A [`Registry`] holds what all requests share: settings, connections, and what was learnt about each host (its
 //! scheme, its tokens). For one repository and one user's [`Credentials`] it gives a [`Repository`], on which
@@ -19,6 +19,7 @@ mod host;
 mod login;
 mod push;
 mod registry;
+mod search;
 mod tls;
 mod transport;
 
@@ -29,3 +30,4 @@ pub use error::Error;
 pub use login::LoggedIn;
 pub use push::Sent;
 pub use registry::{Registry, Repository, Resolved};
+pub use search::Found;

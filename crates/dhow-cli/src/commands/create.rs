@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use dhow_api::container::{CreateRequest, CreateResponse, HostConfig};
 use dhow_oci::Reference;
 
-use super::{pull, runner};
+use super::{check_content_trust, content_trust, pull, runner};
 use crate::command::{Arguments, Command, Completes};
 use crate::error::{Error, Result};
 use crate::flags::{Flag, Parsed};
@@ -31,11 +31,7 @@ pub(crate) const COMMAND: Command = Command {
 };
 
 const FLAGS: &[Flag] = &[
-    Flag::switch(
-        "disable-content-trust",
-        "Skip image verification (default true)",
-    )
-    .default("true"),
+    content_trust("Skip image verification (default true)"),
     Flag::text("name", "Assign a name to the container"),
     Flag::text(
         "platform",
@@ -66,6 +62,7 @@ pub(crate) fn with_help(session: &Session, error: &str, code: u8) -> Error {
 
 /// The request the flags describe.
 pub(crate) fn request(session: &Session, flags: &Parsed) -> Result<CreateRequest> {
+    check_content_trust(flags)?;
     let foreign = ["cpu-count", "cpu-percent", "io-maxbandwidth", "io-maxiops"]
         .into_iter()
         .filter(|name| flags.changed(name))

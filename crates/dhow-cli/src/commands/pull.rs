@@ -3,7 +3,7 @@
 use dhow_oci::Reference;
 
 pub(crate) use super::messages::Show;
-use super::{messages, runner, tagged};
+use super::{content_trust, messages, runner, tagged};
 use crate::command::{Arguments, Command, Completes, Section};
 use crate::error::Result;
 use crate::flags::{Flag, Parsed};
@@ -17,11 +17,7 @@ pub(crate) const COMMAND: Command = Command {
     completes: Completes::OneImage,
     flags: &[&[
         Flag::switch("all-tags", "Download all tagged images in the repository").short('a'),
-        Flag::switch(
-            "disable-content-trust",
-            "Skip image verification (default true)",
-        )
-        .default("true"),
+        content_trust("Skip image verification (default true)"),
         Flag::text(
             "platform",
             "Set platform if server is multi-platform capable",

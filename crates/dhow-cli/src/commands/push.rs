@@ -1,6 +1,6 @@
 //! `push`: uploads an image.
 
-use super::{messages, runner, tagged};
+use super::{content_trust, messages, runner, tagged};
 use crate::command::{Arguments, Command, Completes, Section};
 use crate::error::Result;
 use crate::flags::{Flag, Parsed};
@@ -15,7 +15,7 @@ pub(crate) const COMMAND: Command = Command {
     completes: Completes::OneImage,
     flags: &[&[
         Flag::switch("all-tags", "Push all tags of an image to the repository").short('a'),
-        Flag::switch("disable-content-trust", "Skip image signing (default true)").default("true"),
+        content_trust("Skip image signing (default true)"),
         Flag::text(
             "platform",
             "Push a platform-specific manifest as a single-platform image to the registry.\nImage index won't be pushed, meaning that other manifests, including attestations won't be preserved.\n'os[/arch[/variant]]': Explicit platform (eg. linux/amd64)",
