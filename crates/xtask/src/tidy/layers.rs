@@ -12,6 +12,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("dhow-errdefs", 0),
     ("dhow-oci", 1),
     ("dhow-api", 1),
+    ("dhow-dockerfile", 1),
     ("dhow-hello", 1),
     ("dhow-tls", 1),
     ("dhow-archive", 2),
