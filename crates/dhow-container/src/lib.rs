@@ -4,6 +4,7 @@
 //!
 //! Everything is pure: what has to be looked up on a machine comes in as an argument.
 
+pub mod cdi;
 pub mod mount;
 pub mod oci;
 pub mod spec;
@@ -13,5 +14,5 @@ mod record;
 mod state;
 
 pub use health::{Health, HealthStatus, Probe};
-pub use record::{ContainerRecord, ImageRef, MountPoint, PublishedPort};
+pub use record::{ContainerRecord, ImageRef, Link, MountPoint, PublishedPort};
 pub use state::{State, Status};

@@ -25,6 +25,15 @@ pub struct ImageRef {
     pub os: String,
 }
 
+/// Another container that one is linked to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// The other one's id.
+    pub container: String,
+    /// What it is called by the one with the link.
+    pub alias: String,
+}
+
 /// Something mounted into a container.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -57,6 +66,8 @@ pub struct MountPoint {
     pub create_source: bool,
     /// It came with the long form (`--mount`), which the list shows differently.
     pub long_form: bool,
+    /// Of an image: its top layer; nothing where it has none.
+    pub chain: Option<Digest>,
 }
 
 /// Where a port of a running container is published.
@@ -96,6 +107,9 @@ pub struct ContainerRecord {
     /// What is mounted.
     #[serde(default)]
     pub mounts: Vec<MountPoint>,
+    /// The containers it is linked to.
+    #[serde(default)]
+    pub links: Vec<Link>,
     /// Its log.
     pub log: LogConfig,
     /// What it is doing.

@@ -126,7 +126,7 @@ pub enum Error {
     #[error(transparent)]
     Log(#[from] dhow_logging::Error),
     /// A container's log driver can't be used. Docker's text.
-    #[error("failed to initialize logging driver")]
+    #[error("failed to create task for container: failed to initialize logging driver")]
     LogDriver(#[source] dhow_logging::Error),
     /// The records can't be read or written.
     #[error(transparent)]

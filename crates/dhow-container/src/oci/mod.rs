@@ -3,6 +3,8 @@
 
 pub mod capabilities;
 pub mod devices;
+mod injection;
+pub mod links;
 pub mod mounts;
 mod namespaces;
 pub mod process;
@@ -15,8 +17,8 @@ use std::path::PathBuf;
 
 use dhow_oci::runtime::{Linux, LinuxCapabilities, Root, Spec};
 
-use crate::ContainerRecord;
 use crate::spec::{Invalid, UtsMode};
+use crate::{ContainerRecord, cdi};
 
 pub use devices::HostDevice;
 
@@ -35,6 +37,10 @@ pub struct Inputs {
     pub has_mqueue: bool,
     /// The host's devices asked for (all of them when privileged).
     pub devices: Vec<HostDevice>,
+    /// Variables that tell of linked containers.
+    pub links: Vec<String>,
+    /// What devices of vendors change besides; their nodes are among the devices.
+    pub injected: cdi::Edits,
     /// The block devices that limits are set for.
     pub block_devices: resources::BlockDevices,
     /// The cgroup's path below the hierarchies' roots.
@@ -189,6 +195,7 @@ pub fn generate(record: &ContainerRecord, inputs: &Inputs) -> Result<Spec, Inval
     spec.set_hostname(private_uts.then(|| record.config.hostname.clone()));
     let domain = &record.config.domainname;
     spec.set_domainname((private_uts && !domain.is_empty()).then(|| domain.clone()));
+    injection::apply(&mut spec, &inputs.injected)?;
     Ok(spec)
 }
 

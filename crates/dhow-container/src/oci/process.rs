@@ -19,17 +19,31 @@ pub(super) fn init(record: &ContainerRecord, inputs: &Inputs) -> Process {
     args.push(record.path.clone());
     args.extend(record.args.iter().cloned());
 
+    let host = &inputs.host_name;
     let mut process = Process::default();
     process
         .set_terminal(Some(record.config.tty))
         .set_console_size(console(record.host.console_size))
-        .set_user(User::default())
+        .set_user(root())
         .set_args(Some(args))
-        .set_env(Some(environment(record, &inputs.host_name)))
+        .set_env(Some(environment(
+            record,
+            host,
+            record.config.tty,
+            &inputs.links,
+        )))
         .set_cwd(folder(record).into())
         .set_rlimits(limits(record, &inputs.ulimits))
         .set_oom_score_adj(Some(record.host.oom_score_adj));
     process
+}
+
+/// Root with its group among the further ones, as every user has: a group can't be got rid of by changing to another.
+#[must_use]
+pub fn root() -> User {
+    let mut user = User::default();
+    user.set_additional_gids(Some(vec![0]));
+    user
 }
 
 /// The terminal's size, if one was given.
@@ -53,16 +67,22 @@ pub fn folder(record: &ContainerRecord) -> String {
     }
 }
 
-/// The program's environment: Docker's variables, then the container's, each name once.
-pub fn environment(record: &ContainerRecord, host_name: &str) -> Vec<String> {
+/// The program's environment: Docker's variables, those of links, then the container's, each name once.
+pub fn environment(
+    record: &ContainerRecord,
+    host_name: &str,
+    tty: bool,
+    links: &[String],
+) -> Vec<String> {
     let name = match record.host.uts_mode {
         UtsMode::Host => host_name,
         UtsMode::Private => &record.config.hostname,
     };
     let mut list = vec![PATH.to_owned(), format!("HOSTNAME={name}")];
-    if record.config.tty {
+    if tty {
         list.push("TERM=xterm".to_owned());
     }
+    list.extend(links.iter().cloned());
     override_with(&mut list, &record.config.env);
     list
 }

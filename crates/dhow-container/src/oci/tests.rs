@@ -34,6 +34,7 @@ fn record() -> ContainerRecord {
         networks: std::collections::BTreeMap::new(),
         ports: std::collections::BTreeMap::new(),
         mounts: Vec::new(),
+        links: Vec::new(),
         log: dhow_logging::LogConfig::default(),
         state: State::default(),
         restart_count: 0,

@@ -35,7 +35,7 @@ pub struct RemoveOptions {
     pub force: bool,
     /// Remove its anonymous volumes too.
     pub volumes: bool,
-    /// Remove a legacy link instead of the container; refused.
+    /// Remove a link (`parent/alias`) instead of the container.
     pub link: bool,
 }
 
@@ -90,6 +90,8 @@ pub struct Summary {
     pub record: Arc<ContainerRecord>,
     /// The name of its image to show: as it was given, or its id when that name means another image now.
     pub image: String,
+    /// Further names that links give it, `parent/alias`.
+    pub linked_as: Vec<String>,
     /// The program and its arguments, quoted where needed.
     pub command: String,
     /// `Up 5 minutes (healthy)`, `Exited (0) 2 days ago`, …
@@ -141,6 +143,8 @@ pub struct Details {
     pub exec_ids: Vec<String>,
     /// Its ports while it runs.
     pub ports: Vec<(Port, Vec<super::PublishedPort>)>,
+    /// Its links as `/name:/parent/alias`.
+    pub links: Vec<String>,
     /// The storage driver's name.
     pub driver: &'static str,
     /// What it takes on disk, when asked for.

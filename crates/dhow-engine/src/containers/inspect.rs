@@ -1,7 +1,7 @@
 //! `inspect`.
 
 use super::Containers;
-use crate::Result;
+use crate::{Result, lifecycle};
 use crate::container::{ContainerRecord, Details, Paths, Size};
 use crate::services::{Services, blocking};
 
@@ -41,6 +41,7 @@ impl Containers {
                 .iter()
                 .map(|(port, list)| (*port, list.clone()))
                 .collect(),
+            links: lifecycle::links::shown(&self.services, &record),
             driver: DRIVER,
             size,
             record,

@@ -11,7 +11,7 @@ use crate::container::{ContainerRecord, HealthStatus, ListOptions, Status, Summa
 use crate::filters::Filters;
 use crate::services::Services;
 use crate::text;
-use crate::{Error, Result};
+use crate::{Error, Result, lifecycle};
 use dhow_container::spec::{Invalid, Port, PortRange};
 
 const FILTERS: &[&str] = &[
@@ -54,6 +54,7 @@ impl Containers {
             services: &self.services,
             known: HashMap::new(),
         };
+        let mut linked = lifecycle::links::names(&self.services);
         let mut list = Vec::with_capacity(records.len());
         for record in records {
             let size = if options.size {
@@ -63,6 +64,7 @@ impl Containers {
             };
             list.push(Summary {
                 image: images.shown(&record),
+                linked_as: linked.remove(&record.id).unwrap_or_default(),
                 command: text::command(&record),
                 status: text::status(&record, now),
                 ports: ports(&record),

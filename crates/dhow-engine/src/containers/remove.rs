@@ -11,9 +11,7 @@ impl Containers {
     /// It does not exist, or runs and is not to be killed.
     pub async fn remove(&self, name: &str, options: RemoveOptions) -> Result<()> {
         if options.link {
-            return Err(Error::Unsupported(
-                "links between containers are not supported".into(),
-            ));
+            return lifecycle::links::remove(&self.services, name);
         }
         let container = self.services.find(name)?;
         let services = self.services.clone();

@@ -1,6 +1,7 @@
 //! The handle of execs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dhow_oci::runtime::{LinuxCapabilities, Process};
 use dhow_shim::{ConsoleSize, ExecRequest};
@@ -8,11 +9,15 @@ use dhow_shim::{ConsoleSize, ExecRequest};
 use super::{CreateExec, ExecDetails, StartExec};
 use crate::container::{ContainerRecord, Status};
 use crate::lifecycle::create::new_id;
+use crate::lifecycle::links;
 use crate::services::Services;
 use crate::store::Container;
 use crate::streams::{self, Attachment};
-use crate::{Error, Result, host};
+use crate::{Defaults, Error, Result, host};
 use dhow_container::oci;
+
+/// How long a terminal's new size waits for the process, as in Docker.
+const READY: Duration = Duration::from_secs(10);
 
 /// Further processes in running containers.
 #[derive(Debug, Clone)]
@@ -81,8 +86,15 @@ impl Execs {
         let record = container.record();
         let stopped = || Error::Conflict(format!("container {} is not running", record.id));
         let task = container.task().ok_or_else(stopped)?;
-        let request = request(&record, details, options);
-        let started = task.exec(request).await.map_err(Error::Exec)?;
+        let links = links::environment(&self.services, &record)?;
+        let name = host::machine::name();
+        let env = oci::process::environment(&record, &name, details.request.tty, &links);
+        let defaults = &self.services.config.defaults;
+        let request = request(&record, details, (options, env), defaults);
+        let started = task
+            .exec(request)
+            .await
+            .map_err(|error| Error::about_user(&error).unwrap_or_else(|| Error::Exec(error)))?;
         self.services.execs.started(&details.id, started.pid);
         Ok(started.stream)
     }
@@ -95,11 +107,25 @@ impl Execs {
         self.services.execs.get(id)
     }
 
-    /// Sets the size of its terminal.
+    /// What is known of an exec whose container is ready for it.
     ///
     /// # Errors
-    /// It does not exist, does not run or has no terminal.
+    /// It does not exist, or its container does not run or is paused.
+    pub fn startable(&self, id: &str) -> Result<ExecDetails> {
+        let details = self.services.execs.get(id)?;
+        let record = self.services.find(&details.container_id)?.record();
+        running(&record, &record.name)?;
+        Ok(details)
+    }
+
+    /// Sets the size of its terminal, once its process is there.
+    ///
+    /// # Errors
+    /// It does not exist, does not run, has no terminal, or its process is not there in time.
     pub async fn resize(&self, id: &str, rows: u16, columns: u16) -> Result<()> {
+        let ready = tokio::time::timeout(READY, self.services.execs.ready(id)).await;
+        ready
+            .map_err(|_| Error::Refused("timeout waiting for exec session ready".to_owned()))??;
         let details = self.services.execs.get(id)?;
         let container = self.services.find(&details.container_id)?;
         let stopped = || Error::Conflict(format!("Container {} is not running", container.id));
@@ -166,19 +192,13 @@ fn words(cmd: &[String]) -> String {
     }
 }
 
-fn request(record: &ContainerRecord, details: &ExecDetails, options: StartExec) -> ExecRequest {
+fn request(
+    record: &ContainerRecord,
+    details: &ExecDetails,
+    (options, mut env): (StartExec, Vec<String>),
+    defaults: &Defaults,
+) -> ExecRequest {
     let wish = &details.request;
-    let mut env = oci::process::environment(record, &host::machine::name());
-    if wish.tty {
-        let has_term = record
-            .config
-            .env
-            .iter()
-            .any(|variable| variable.starts_with("TERM="));
-        if !has_term {
-            oci::process::override_with(&mut env, &["TERM=xterm".to_owned()]);
-        }
-    }
     oci::process::override_with(&mut env, &wish.env);
     let folder = match wish.working_dir.as_str() {
         "" => oci::process::folder(record),
@@ -201,13 +221,19 @@ fn request(record: &ContainerRecord, details: &ExecDetails, options: StartExec) 
     process
         .set_apparmor_profile(security.apparmor.filter(|_| !wish.privileged))
         .set_terminal(Some(wish.tty))
+        .set_user(oci::process::root())
         .set_console_size(size.and_then(oci::process::console))
         .set_args(Some(wish.cmd.clone()))
         .set_env(Some(env))
         .set_cwd(folder.into())
         .set_capabilities(Some(sets))
-        .set_rlimits(None)
-        .set_no_new_privileges(Some(security.no_new_privileges.unwrap_or(false)));
+        .set_rlimits(oci::process::limits(record, &defaults.ulimits))
+        .set_oom_score_adj(Some(record.host.oom_score_adj))
+        .set_no_new_privileges(Some(
+            security
+                .no_new_privileges
+                .unwrap_or(defaults.no_new_privileges),
+        ));
     ExecRequest {
         id: details.id.clone(),
         process,

@@ -28,6 +28,8 @@ struct Inner {
 struct Entry {
     details: ExecDetails,
     started: bool,
+    /// Whether its process is there, or was.
+    ready: watch::Sender<bool>,
     /// Whether it has ended.
     ended: watch::Sender<bool>,
 }
@@ -72,11 +74,13 @@ impl ExecSet {
             can_remove: false,
         };
         let (ended, _) = watch::channel(false);
+        let (ready, _) = watch::channel(false);
         execs.insert(
             id,
             Entry {
                 details,
                 started: false,
+                ready,
                 ended,
             },
         );
@@ -115,6 +119,7 @@ impl ExecSet {
     pub(crate) fn started(&self, id: &str, pid: u32) {
         if let Some(entry) = self.lock().execs.get_mut(id) {
             entry.details.pid = pid;
+            entry.ready.send_replace(true);
         }
     }
 
@@ -127,8 +132,20 @@ impl ExecSet {
         }
         entry.details.running = false;
         entry.details.exit_code = Some(code);
+        entry.ready.send_replace(true);
         entry.ended.send_replace(true);
         Some(entry.details.clone())
+    }
+
+    /// Waits until an exec's process is there, or was.
+    ///
+    /// # Errors
+    /// There is no such exec, or it is forgotten meanwhile.
+    pub(crate) async fn ready(&self, id: &str) -> Result<()> {
+        let receiver = self.lock().execs.get(id).map(|entry| entry.ready.subscribe());
+        let mut receiver = receiver.ok_or_else(|| missing(id))?;
+        let waited = receiver.wait_for(|ready| *ready).await;
+        waited.map(drop).map_err(|_| missing(id))
     }
 
     /// Waits until an exec has ended, and gives its exit code; −1 when it is forgotten meanwhile.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use rustix::fs::{major, minor};
 
+use dhow_container::cdi::DeviceNode;
 use dhow_container::oci::HostDevice;
 use dhow_container::oci::resources::{self, BlockDevices};
 use dhow_container::spec::{DeviceMapping, Invalid, Resources};
@@ -64,6 +65,46 @@ pub(crate) fn look_up(wanted: &[DeviceMapping]) -> Result<Vec<HostDevice>, Inval
         }
     }
     Ok(found)
+}
+
+/// The device that a vendor's node means; what the vendor does not say is looked up.
+///
+/// # Errors
+/// There is no such device.
+pub(crate) fn of_node(node: &DeviceNode) -> Result<HostDevice, Invalid> {
+    let source = match node.host_path.as_str() {
+        "" => &node.path,
+        path => path,
+    };
+    let access = match node.permissions.as_str() {
+        "" => "rw",
+        given => given,
+    };
+    let number = |number: i64| u32::try_from(number).ok();
+    let given = match (node.kind.as_str(), number(node.major), number(node.minor)) {
+        (kind @ ("b" | "c" | "u"), Some(major), Some(minor)) if (major, minor) != (0, 0) => {
+            Some(HostDevice {
+                path: node.path.clone(),
+                block: kind == "b",
+                major,
+                minor,
+                mode: 0o666,
+                uid: 0,
+                gid: 0,
+                access: access.to_owned(),
+            })
+        }
+        _ => at(Path::new(source), &node.path, access),
+    };
+    let mut device = given.ok_or_else(|| {
+        Invalid(format!(
+            "CDI device injection failed: failed to stat CDI host device {source:?}"
+        ))
+    })?;
+    device.mode = node.file_mode.map_or(device.mode, |mode| mode & 0o7777);
+    device.uid = node.uid.unwrap_or(device.uid);
+    device.gid = node.gid.unwrap_or(device.gid);
+    Ok(device)
 }
 
 /// Every device of the host, for a privileged container.

@@ -10,7 +10,7 @@ use dhow_image::Image;
 use dhow_metadata::Transaction;
 use jiff::Timestamp;
 
-use super::{Undo, log, mounts, report};
+use super::{Undo, links, log, mounts, report};
 use crate::container::{ContainerRecord, Created, ImageRef, MountPoint, State};
 use crate::services::Services;
 use crate::store::{Container, Undertaking};
@@ -35,6 +35,7 @@ pub(crate) fn create(services: &Services, request: CreateContainer) -> Result<Cr
     let name = name.map(validate::name).transpose()?.map(str::to_owned);
     let warnings = validate::create(&request, &facts)?;
     let host = complete(services, request.host)?;
+    let links = links::resolve(services, &host)?;
     let wanted = dhow_container::mount::wanted(&host, inherited(services, &host)?)?;
     mounts::check(&wanted)?;
     mounts::check_images(services, &wanted)?;
@@ -56,6 +57,7 @@ pub(crate) fn create(services: &Services, request: CreateContainer) -> Result<Cr
         manifest: Some(described(&image)),
     };
     let mut draft = draft(services, origin, config, host);
+    draft.links = links;
     draft.networks = endpoints(services, &draft, request.networking);
     let record = make(services, draft, name, wanted)?;
     let container = Arc::new(Container::new(record));
@@ -86,7 +88,7 @@ fn make(
     let (name, owner) = (record.name.clone(), id.clone());
     undo.push(move || services.containers.free_name(&name, &owner));
     record.mounts = mounts::make(services, &record, wanted, &mut undo)?;
-    mounts::hold_images(services, &record, &mut undo)?;
+    mounts::hold_images(services, &mut record, &mut undo)?;
     services
         .snapshots
         .prepare(&id, record.image.chain.as_ref())?;
@@ -151,6 +153,7 @@ fn draft(
         networks: BTreeMap::new(),
         ports: BTreeMap::new(),
         mounts: Vec::new(),
+        links: Vec::new(),
         log,
         state: State::default(),
         restart_count: 0,

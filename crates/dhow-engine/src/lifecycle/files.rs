@@ -9,7 +9,7 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 use dhow_network::{HostsEntry, ResolvOptions, hosts_file, resolv_conf};
 
-use super::network;
+use super::{links, network};
 use crate::container::ContainerRecord;
 use crate::services::Services;
 use crate::{Error, Result};
@@ -79,6 +79,7 @@ pub(super) fn write_hosts(
             "" => vec![name.clone()],
             domain => vec![format!("{name}.{domain}"), name.clone()],
         };
+        entries.extend(links::hosts(services, record));
         entries.extend(own.iter().map(|ip| HostsEntry {
             ip: *ip,
             names: names.clone(),

@@ -5,6 +5,7 @@ pub(crate) mod create;
 pub(crate) mod exit;
 pub(crate) mod files;
 pub(crate) mod health;
+pub(crate) mod links;
 mod log;
 pub(crate) mod mounts;
 pub(crate) mod network;

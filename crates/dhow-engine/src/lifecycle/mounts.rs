@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use dhow_snapshot::Mounts;
 use dhow_volume::{ANONYMOUS_LABEL, CreateVolume};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::io::Errno;
 
 use super::create::new_id;
 use super::{Undo, report};
@@ -15,8 +16,9 @@ use crate::events::EventKind;
 use crate::services::Services;
 use crate::store::Undertaking;
 use crate::{Error, Result};
-use dhow_container::mount::Wanted;
-use dhow_container::spec::{Invalid, MountKind, MountSpec};
+use dhow_container::mount::{Wanted, propagation};
+use dhow_container::oci::Source;
+use dhow_container::spec::{Invalid, MountKind, MountSpec, Propagation};
 
 /// Checks what must exist on the host.
 pub(super) fn check(wanted: &[Wanted]) -> Result<()> {
@@ -180,25 +182,90 @@ fn open_in(root: &OwnedFd, path: &str) -> Option<OwnedFd> {
     openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT).ok()
 }
 
-/// Mounts the volumes of a container that starts; gives the host's path of each mount.
-pub(super) fn mount(services: &Services, record: &ContainerRecord) -> Result<Vec<PathBuf>> {
-    record
-        .mounts
-        .iter()
-        .map(|point| source(services, record, point))
-        .collect()
+/// Checks that the images to be mounted are here.
+pub(super) fn check_images(services: &Services, wanted: &[Wanted]) -> Result<()> {
+    for point in wanted.iter().map(|mount| &mount.point) {
+        if point.kind == MountKind::Image {
+            services.images.resolve(&point.name, None)?;
+        }
+    }
+    Ok(())
 }
 
-fn source(services: &Services, record: &ContainerRecord, point: &MountPoint) -> Result<PathBuf> {
-    let path = match point.kind {
-        MountKind::Volume => {
-            let root = services.volumes.mount(&point.name, &record.id)?;
-            tell_mount(services, record, point);
-            return subfolder(root, &point.subpath);
+/// Holds the layers of the images to be mounted, so that they stay while the container exists, whatever becomes of the
+/// images.
+pub(super) fn hold_images<'a>(
+    services: &'a Services,
+    record: &mut ContainerRecord,
+    undo: &mut Undo<'a>,
+) -> Result<()> {
+    let id = record.id.clone();
+    for (index, point) in record.mounts.iter_mut().enumerate() {
+        if point.kind != MountKind::Image {
+            continue;
         }
-        MountKind::Bind => PathBuf::from(&point.source),
-        _ => return Ok(PathBuf::new()),
-    };
+        let key = image_key(&id, index);
+        let image = services.images.resolve(&point.name, None)?;
+        point.chain = services.images.unpack(&image)?;
+        services.snapshots.prepare(&key, point.chain.as_ref())?;
+        undo.push(move || report("remove snapshot", services.snapshots.remove(&key)));
+    }
+    Ok(())
+}
+
+/// Takes [`hold_images`] back when the container is removed; goes on after a failure.
+pub(super) fn release_images(services: &Services, record: &ContainerRecord) {
+    for (index, point) in record.mounts.iter().enumerate() {
+        if point.kind == MountKind::Image {
+            let key = image_key(&record.id, index);
+            report("remove snapshot", services.snapshots.remove(&key));
+        }
+    }
+}
+
+/// The key of the snapshot that holds the layers of the image that is the container's mount of that index.
+fn image_key(id: &str, index: usize) -> String {
+    format!("{id}{IMAGE_KEY}{index}")
+}
+
+/// What stands between a container's id and the number of a mount in the key of a snapshot.
+const IMAGE_KEY: &str = ".image";
+
+/// The container that a snapshot belongs to.
+pub(super) fn owner_of_snapshot(key: &str) -> &str {
+    key.split(IMAGE_KEY).next().unwrap_or(key)
+}
+
+/// Mounts the volumes of a container that starts; gives what each of its mounts is made from.
+pub(super) fn mount(services: &Services, record: &ContainerRecord) -> Result<Vec<Source>> {
+    let mut sources = Vec::with_capacity(record.mounts.len());
+    for point in &record.mounts {
+        sources.push(match point.kind {
+            MountKind::Volume => {
+                let root = services.volumes.mount(&point.name, &record.id)?;
+                tell_mount(services, record, point);
+                check_subpath(&root, &point.subpath)?;
+                Source::Path(root)
+            }
+            MountKind::Bind => Source::Path(bind_source(point)?),
+            MountKind::Image => {
+                let mounts = match &point.chain {
+                    Some(chain) => services.snapshots.view(chain)?,
+                    None => Mounts::default(),
+                };
+                let layers = mounts.lower.clone();
+                check_image_subpath(&mounts, &point.subpath)?;
+                Source::Layers(layers)
+            }
+            _ => Source::None,
+        });
+    }
+    Ok(sources)
+}
+
+/// The host's path of a bind mount, made where it is missing and may be.
+fn bind_source(point: &MountPoint) -> Result<PathBuf> {
+    let path = PathBuf::from(&point.source);
     if !path.exists() {
         if !point.create_source {
             return Err(Error::Invalid(Invalid(format!(
@@ -212,27 +279,50 @@ fn source(services: &Services, record: &ContainerRecord, point: &MountPoint) -> 
             source,
         })?;
     }
+    if let Ok(wish) = point.propagation.parse::<Propagation>() {
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let real = std::fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
+        propagation::check(&mounts, &real.to_string_lossy(), wish)
+            .map_err(|error| Error::Refused(error.0))?;
+    }
     Ok(path)
 }
 
-/// A folder within a volume, which must not lead out of it.
-fn subfolder(root: PathBuf, subpath: &str) -> Result<PathBuf> {
+/// Says in Docker's words what is wrong with a path within a volume. What is mounted is resolved once more by the
+/// runtime, through descriptors: who writes to the volume could change it meanwhile.
+fn check_subpath(root: &Path, subpath: &str) -> Result<()> {
     if subpath.is_empty() {
-        return Ok(root);
+        return Ok(());
     }
     let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    let open = |folder: &Path| rustix::fs::open(folder, flags, Mode::empty());
-    let found =
-        open(&root).and_then(|folder| openat2(&folder, subpath, flags, Mode::empty(), resolve));
-    let path = root.join(subpath);
+    let folder = rustix::fs::open(root, flags, Mode::empty());
+    below(folder, &root.to_string_lossy(), subpath)
+}
+
+/// The same for an image's layers, which only the kernel can put together.
+fn check_image_subpath(image: &Mounts, subpath: &str) -> Result<()> {
+    if subpath.is_empty() {
+        return Ok(());
+    }
+    below(Ok(image.mount()?), "", subpath)
+}
+
+fn below(folder: rustix::io::Result<OwnedFd>, base: &str, subpath: &str) -> Result<()> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let found = folder.and_then(|folder| openat2(folder, subpath, flags, Mode::empty(), resolve));
+    let path = format!("{base}/{subpath}");
     match found {
-        Ok(_) => Ok(path),
-        Err(error) => Err(Error::File {
-            action: "find volume subpath",
-            path,
-            source: error.into(),
-        }),
+        Ok(_) => Ok(()),
+        Err(Errno::XDEV) => Err(Error::Refused(format!(
+            "path concatenation escapes the base directory, base: {base}, subpath: {subpath}"
+        ))),
+        Err(Errno::NOENT) => Err(Error::Refused(format!(
+            "cannot access path {path}: lstat {path}: no such file or directory"
+        ))),
+        Err(error) => Err(Error::Refused(format!(
+            "cannot access path {path}: {error}"
+        ))),
     }
 }
 

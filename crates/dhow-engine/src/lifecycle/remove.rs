@@ -80,6 +80,7 @@ fn dispose(services: &Services, record: &ContainerRecord, undertaking: &Undertak
         report("release volume", services.volumes.release(&point.name, id));
     }
     report("remove snapshot", services.snapshots.remove(id));
+    super::mounts::release_images(services, record);
     remove_folder(services, id);
     if !undertaking.volumes.is_empty() {
         finish(services, id, undertaking);

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::network::{self, Reservation};
-use super::{create, exit, files, log, mounts, remove};
+use super::{create, exit, files, links, log, mounts, remove};
 use crate::config::EngineConfig;
 use crate::container::{ContainerRecord, Status};
 use crate::error::TaskError;
@@ -163,9 +163,10 @@ async fn spawn(services: &Services, config: ShimConfig, held: Vec<OwnedFd>) -> R
 
 fn start_error(error: supervisor::Error) -> Error {
     if let supervisor::Error::Refused { message, .. } = &error
-        && message.starts_with(dhow_shim::LOG_DRIVER_FAILED)
+        && let Some(text) = message.strip_prefix(dhow_shim::LOG_DRIVER_FAILED)
     {
-        return Error::Log(dhow_logging::Error::Driver(message.clone()));
+        let text = text.trim_start_matches(": ").to_owned();
+        return Error::LogDriver(dhow_logging::Error::Driver(text));
     }
     Error::about_user(&error).unwrap_or_else(|| Error::Task(TaskError(error)))
 }
@@ -175,6 +176,7 @@ fn bundle(services: &Services, record: &ContainerRecord) -> Result<ShimConfig> {
     let log = log::for_start(record).map_err(Error::LogDriver)?;
     let run = services.run_folder(&record.id);
     create::make_folder(&run)?;
+    links::check(services, record)?;
     let files = files::prepare(services, record)?;
     let sources = mounts::mount(services, record)?;
     let inputs = inputs(services, record, files, sources)?;
@@ -280,6 +282,7 @@ fn inputs(
         shm,
         has_mqueue: Path::new("/dev/mqueue").exists(),
         devices,
+        links: links::environment(services, record)?,
         injected,
         block_devices: host::devices::limited(&host.resources)?,
         cgroup: cgroup_path(config, record),
@@ -358,6 +361,7 @@ fn running(
         record.manually_stopped = false;
         record.started_before = true;
     })?;
+    links::tell_linked(services, &record.id);
     services.tell(&record, "start");
     Ok(())
 }

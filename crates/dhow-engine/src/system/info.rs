@@ -40,6 +40,7 @@ pub(super) fn gather(services: &Services) -> Result<Info> {
         default_runtime: config.default_runtime.clone(),
         logging_driver: config.defaults.log.driver.clone(),
         log_drivers: words(dhow_logging::DRIVERS),
+        cdi_folders: config.defaults.cdi_folders.clone(),
         network_drivers: words(&["bridge", "host", "null"]),
         volume_drivers: words(&["local"]),
         security_options: security(services, &machine),

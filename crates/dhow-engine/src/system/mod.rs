@@ -93,6 +93,8 @@ pub struct Info {
     pub data_root: PathBuf,
     /// The runtimes by name: the path of their program.
     pub runtimes: BTreeMap<String, PathBuf>,
+    /// Where vendors' specifications of devices (CDI) are.
+    pub cdi_folders: Vec<PathBuf>,
     /// The runtime containers get that ask for none.
     pub default_runtime: String,
     /// The default log driver.

@@ -17,6 +17,9 @@ pub(crate) fn make(plan: &RootfsPlan, root: BorrowedFd<'_>, mount: &MountPlan) -
     if mount.id_mapped.is_some() {
         return Err(failed(mount, "id-mapped mounts are not supported yet"));
     }
+    if is_inside_proc(&mount.destination) {
+        return Err(in_proc(mount));
+    }
     match (mount.bind, mount.kind.as_str()) {
         (Some(recursive), _) => bind(root, mount, recursive),
         (None, "cgroup") => cgroup(plan, root, mount),
@@ -146,6 +149,7 @@ fn cgroup(plan: &RootfsPlan, root: BorrowedFd<'_>, mount: &MountPlan) -> Step {
     for (kind, recursive) in &mount.propagation {
         tree::propagate(tree.as_fd(), *kind, *recursive).step(|| what(mount))?;
     }
+    guard_proc(mount, tree.as_fd(), place.as_fd())?;
     tree::attach(tree.as_fd(), place.as_fd()).step(|| what(mount))?;
     cgroups::fill(root, mount, cgroup, *own_namespace)
 }
@@ -154,8 +158,70 @@ fn place(root: BorrowedFd<'_>, mount: &MountPlan) -> Step<OwnedFd> {
     paths::make_directory(root, &mount.destination, 0o755).step(|| what(mount))
 }
 
+/// What may be hidden in `/proc`: single files that only tell something (lxcfs shows its own in their place).
+const IN_PROC: [&str; 11] = [
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/loadavg",
+    "/proc/meminfo",
+    "/proc/net/dev",
+    "/proc/slabinfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/sys/crypto/fips_enabled",
+    "/proc/sys/kernel/ns_last_pid",
+    "/proc/uptime",
+];
+
+/// Whether the destination is in `/proc` where nothing may be.
+fn is_inside_proc(destination: &Path) -> bool {
+    let below = destination.strip_prefix("/proc");
+    below.is_ok_and(|rest| rest.components().next().is_some()) && !may_be_in_proc(destination)
+}
+
+fn may_be_in_proc(destination: &Path) -> bool {
+    IN_PROC
+        .iter()
+        .any(|allowed| destination.components().eq(Path::new(allowed).components()))
+}
+
+/// Refuses to put anything in the kernel's place: a file system of the user's at `/proc` would be asked for what the
+/// kernel knows, and what is inside of `/proc` protects the host.
+fn guard_proc(mount: &MountPlan, tree: BorrowedFd<'_>, place: BorrowedFd<'_>) -> Step {
+    let at_top = mount
+        .destination
+        .components()
+        .eq(Path::new("/proc").components());
+    if at_top && !is_proc(tree).step(|| what(mount))? {
+        let text = format!(
+            "{:?} cannot be mounted because it is not of type proc",
+            mount.destination
+        );
+        return Err(failed(mount, &text));
+    }
+    if !at_top && is_proc(place).step(|| what(mount))? && !may_be_in_proc(&mount.destination) {
+        return Err(in_proc(mount));
+    }
+    Ok(())
+}
+
+fn in_proc(mount: &MountPlan) -> Failure {
+    let text = format!(
+        "{:?} cannot be mounted because it is inside /proc",
+        mount.destination
+    );
+    failed(mount, &text)
+}
+
+/// Whether something is the kernel's file system of processes.
+fn is_proc(place: BorrowedFd<'_>) -> io::Result<bool> {
+    const PROC_SUPER_MAGIC: i64 = 0x9fa0;
+    Ok(rustix::fs::fstatfs(place)?.f_type == PROC_SUPER_MAGIC)
+}
+
 /// Gives the tree its attributes and puts it in its place.
 fn finish(mount: &MountPlan, tree: OwnedFd, place: OwnedFd) -> Step {
+    guard_proc(mount, tree.as_fd(), place.as_fd())?;
     let done: io::Result<()> = (|| {
         if mount.bind.is_some() || mount.copy_up || mount.kind == "overlay" {
             tree::change(tree.as_fd(), mount.attributes, Recursive::No)?;
@@ -190,4 +256,25 @@ fn what(mount: &MountPlan) -> String {
 
 fn failed(mount: &MountPlan, why: &str) -> Failure {
     Failure::Step(format!("{}: {why}", what(mount)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_proc_is_the_kernels() {
+        for (path, refused) in [
+            ("/proc", false),
+            ("/proc/", false),
+            ("/process", false),
+            ("/proc/uptime", false),
+            ("/proc/sys", true),
+            ("/proc/uptime/x", true),
+            ("/proc/nothing", true),
+            ("/x/proc/sys", false),
+        ] {
+            assert_eq!(is_inside_proc(Path::new(path)), refused, "{path}");
+        }
+    }
 }

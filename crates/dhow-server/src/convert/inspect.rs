@@ -26,7 +26,10 @@ pub(crate) fn inspect(details: &Details) -> wire::ContainerInspect {
         platform: record.image.os.clone(),
         image_manifest_descriptor: record.image.manifest.as_ref().map(image::descriptor),
         exec_ids: null_list(&details.exec_ids),
-        host_config: host::host_config_view(&record.host),
+        host_config: wire::HostConfig {
+            links: null_list(&details.links),
+            ..host::host_config_view(&record.host)
+        },
         storage: Some(storage(details.driver)),
         size_rw: details.size.map(|size| signed(size.rw)),
         size_root_fs: details.size.map(|size| signed(size.root_fs)),

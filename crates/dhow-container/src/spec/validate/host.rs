@@ -54,20 +54,8 @@ fn unsupported(host: &HostConfig) -> Result<(), Invalid> {
     }
     if !matches!(host.isolation.as_str(), "" | "default") {
         return Err(Invalid(format!(
-            "invalid isolation '{}' on linux",
+            "invalid isolation ({}): linux only supports 'default'",
             host.isolation
-        )));
-    }
-    if let Some(request) = host.resources.device_requests.first() {
-        let sets: Vec<String> = request
-            .capabilities
-            .iter()
-            .map(|set| format!("[{}]", set.join(" ")))
-            .collect();
-        return Err(Invalid(format!(
-            "could not select device driver \"{}\" with capabilities: [{}]",
-            request.driver,
-            sets.join(" ")
         )));
     }
     Ok(())
@@ -126,6 +114,20 @@ fn network(request: &CreateContainer) -> Result<(), Invalid> {
         return Err(Invalid::new(
             "conflicting options: hostname and the UTS mode",
         ));
+    }
+    let conflict = |what: &str| {
+        Invalid(format!(
+            "conflicting options: {what} can't be used with links. This would result in undefined behavior"
+        ))
+    };
+    match host.network_mode {
+        NetworkMode::Host if !host.links.is_empty() => {
+            return Err(conflict("host type networking"));
+        }
+        NetworkMode::Container(_) if !host.links.is_empty() => {
+            return Err(conflict("container type network"));
+        }
+        _ => {}
     }
     if let NetworkMode::Container(_) = host.network_mode {
         let conflicts = [
