@@ -1,6 +1,5 @@
 //! Parts of a container's file system as a tar: `docker cp` out of it and `docker export`.
 
-use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -8,6 +7,7 @@ use std::path::Path;
 use crate::at::{is_dir, open_dir};
 use crate::names::as_path;
 use crate::stat::Located;
+use crate::tar::Sink;
 use crate::tree::TreeWriter;
 use crate::walk::Entry;
 use crate::{Error, PathStat, Written};
@@ -16,7 +16,7 @@ use crate::{Error, PathStat, Written};
 ///
 /// # Errors
 /// When something can't be read, or `out` fails.
-pub fn export(rootfs: BorrowedFd<'_>, out: impl Write) -> Result<Written, Error> {
+pub fn export(rootfs: BorrowedFd<'_>, out: impl Sink) -> Result<Written, Error> {
     let top = open_dir(rootfs, b"").map_err(|e| Error::file("open", as_path(b""), e))?;
     let mut tree = TreeWriter::new(out, false);
     tree.contents(&top, b"")?;
@@ -27,7 +27,7 @@ pub fn export(rootfs: BorrowedFd<'_>, out: impl Write) -> Result<Written, Error>
 ///
 /// # Errors
 /// When the path does not exist, something can't be read, or `out` fails.
-pub fn pack(rootfs: BorrowedFd<'_>, path: &Path, out: impl Write) -> Result<PathStat, Error> {
+pub fn pack(rootfs: BorrowedFd<'_>, path: &Path, out: impl Sink) -> Result<PathStat, Error> {
     let packing = Packing::find(rootfs, path)?;
     let described = packing.stat.clone();
     packing.write(out)?;
@@ -81,7 +81,7 @@ impl Packing {
     ///
     /// # Errors
     /// When something can't be read, or `out` fails.
-    pub fn write(self, out: impl Write) -> Result<Written, Error> {
+    pub fn write(self, out: impl Sink) -> Result<Written, Error> {
         let Self {
             located, directory, ..
         } = self;

@@ -29,4 +29,4 @@ mod writer;
 
 pub use header::{Header, Kind, Mtime, Xattr};
 pub use reader::{Content, Reader};
-pub use writer::Writer;
+pub use writer::{Sink, Writer};

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -14,7 +13,7 @@ use rustix::io::Errno;
 use crate::Error;
 use crate::at::{is_whiteout, mtime};
 use crate::names::{as_path, join, to_path};
-use crate::tar::{Header, Kind, Mtime, Writer};
+use crate::tar::{Header, Kind, Mtime, Sink, Writer};
 use crate::walk::{Entry, walk};
 use crate::xattrs::{self, Target};
 
@@ -37,7 +36,7 @@ pub(crate) struct TreeWriter<W> {
     written: Written,
 }
 
-impl<W: Write> TreeWriter<W> {
+impl<W: Sink> TreeWriter<W> {
     pub(crate) fn new(out: W, layer: bool) -> Self {
         Self {
             writer: Writer::new(out),

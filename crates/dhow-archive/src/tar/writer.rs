@@ -11,21 +11,49 @@ use crate::Error;
 /// How much is copied at once.
 const BUFFER: usize = 256 * 1024;
 
+/// Where an archive goes to, in large pieces.
+///
+/// Whatever can be written to is one. One that keeps the pieces, to hand them on without another copy, implements this
+/// instead of [`Write`].
+pub trait Sink {
+    /// Takes a piece, and gives a buffer for the next one: this one or another, whatever is in it.
+    ///
+    /// # Errors
+    /// When it takes no more.
+    fn put(&mut self, piece: Vec<u8>) -> io::Result<Vec<u8>>;
+
+    /// Everything has been put.
+    ///
+    /// # Errors
+    /// When what was put can't be written.
+    fn end(&mut self) -> io::Result<()>;
+}
+
+impl<W: Write> Sink for W {
+    fn put(&mut self, piece: Vec<u8>) -> io::Result<Vec<u8>> {
+        self.write_all(&piece).map(|()| piece)
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.flush()
+    }
+}
+
 /// Writes a tar stream. Equal calls give equal bytes.
 #[derive(Debug)]
 pub struct Writer<W> {
     out: W,
     /// What goes out next: the first `filled` bytes.
-    buffer: Box<[u8]>,
+    buffer: Vec<u8>,
     filled: usize,
 }
 
-impl<W: Write> Writer<W> {
+impl<W: Sink> Writer<W> {
     /// Writes to `out`; a header goes out together with the beginning of its content, contents in large pieces.
     pub fn new(out: W) -> Self {
         Self {
             out,
-            buffer: vec![0; BUFFER].into_boxed_slice(),
+            buffer: vec![0; BUFFER],
             filled: 0,
         }
     }
@@ -88,7 +116,7 @@ impl<W: Write> Writer<W> {
     pub fn finish(mut self) -> Result<W, Error> {
         self.put(&[0; 2 * BLOCK])?;
         self.flush()?;
-        self.out.flush().map_err(Error::Write)?;
+        self.out.end().map_err(Error::Write)?;
         Ok(self.out)
     }
 
@@ -139,7 +167,7 @@ impl<W: Write> Writer<W> {
             self.flush()?;
         }
         if bytes.len() > BUFFER {
-            return self.out.write_all(bytes).map_err(Error::Write);
+            return self.out.put(bytes.to_vec()).map(drop).map_err(Error::Write);
         }
         self.buffer[self.filled..self.filled + bytes.len()].copy_from_slice(bytes);
         self.filled += bytes.len();
@@ -147,11 +175,16 @@ impl<W: Write> Writer<W> {
     }
 
     fn flush(&mut self) -> Result<(), Error> {
-        self.out
-            .write_all(&self.buffer[..self.filled])
-            .map_err(Error::Write)?;
+        if self.filled == 0 {
+            return Ok(());
+        }
+        let mut piece = std::mem::take(&mut self.buffer);
+        piece.truncate(self.filled);
         self.filled = 0;
-        Ok(())
+        let put = self.out.put(piece);
+        let put = put.map(|buffer| self.buffer = buffer);
+        self.buffer.resize(BUFFER, 0);
+        put.map_err(Error::Write)
     }
 }
 

@@ -1,8 +1,10 @@
 //! Archives on their way out: written by a thread, read as chunks.
 
-use std::io::{self, Write};
+use std::io;
+use std::sync::mpsc as buffers;
 
 use bytes::Bytes;
+use dhow_archive::tar::Sink;
 use tokio::sync::mpsc;
 
 use super::ByteStream;
@@ -11,14 +13,17 @@ use crate::{Error, Result};
 /// How many chunks wait for a slow reader.
 const WAITING: usize = 4;
 
-/// Runs `work` on a thread that may block; what it writes is the stream. It is told by an error when nobody reads any
+/// Runs `work` on a thread that may block; what it puts is the stream. It is told by an error when nobody reads any
 /// more; an error of its own ends the stream.
-pub(crate) fn written(
-    work: impl FnOnce(&mut ChunkWriter) -> Result<()> + Send + 'static,
-) -> ByteStream {
+pub(crate) fn written(work: impl FnOnce(&mut Chunks) -> Result<()> + Send + 'static) -> ByteStream {
     let (sender, receiver) = mpsc::channel(WAITING);
     tokio::task::spawn_blocking(move || {
-        let mut out = ChunkWriter { sender };
+        let (giving_back, used) = buffers::channel();
+        let mut out = Chunks {
+            sender,
+            giving_back,
+            used,
+        };
         if let Err(error) = work(&mut out) {
             // Where nobody reads any more, nobody wants to know.
             let _ = out.sender.blocking_send(Err(error));
@@ -27,22 +32,46 @@ pub(crate) fn written(
     receiver
 }
 
-/// Sends each piece that is written as one chunk; meant for large ones.
+/// Sends each piece as one chunk, without copying it: its buffer comes back when the chunk has been sent on.
 #[derive(Debug)]
-pub(crate) struct ChunkWriter {
+pub(crate) struct Chunks {
     sender: mpsc::Sender<Result<Bytes, Error>>,
+    giving_back: buffers::Sender<Vec<u8>>,
+    used: buffers::Receiver<Vec<u8>>,
 }
 
-impl Write for ChunkWriter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let chunk = Bytes::copy_from_slice(bytes);
+impl Sink for &mut Chunks {
+    fn put(&mut self, piece: Vec<u8>) -> io::Result<Vec<u8>> {
+        let chunk = Bytes::from_owner(Piece {
+            bytes: piece,
+            giving_back: self.giving_back.clone(),
+        });
         let sent = self.sender.blocking_send(Ok(chunk));
         sent.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
-        Ok(bytes.len())
+        Ok(self.used.try_recv().unwrap_or_default())
     }
 
-    fn flush(&mut self) -> io::Result<()> {
+    fn end(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// The bytes of a chunk.
+struct Piece {
+    bytes: Vec<u8>,
+    giving_back: buffers::Sender<Vec<u8>>,
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        // The work may be done, and in no need of buffers any more.
+        let _ = self.giving_back.send(std::mem::take(&mut self.bytes));
     }
 }
 
@@ -53,10 +82,10 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_written_arrives_and_then_the_error() {
-        let mut stream = written(|out| {
-            out.write_all(b"one").unwrap();
-            out.write_all(b"two").unwrap();
+    async fn what_is_put_arrives_and_then_the_error() {
+        let mut stream = written(|mut out| {
+            out.put(b"one".to_vec()).unwrap();
+            out.put(b"two".to_vec()).unwrap();
             Err(Error::Refused("broken".into()))
         });
         assert_eq!(stream.recv().await.unwrap().unwrap(), "one");
@@ -69,9 +98,9 @@ mod tests {
     #[tokio::test]
     async fn a_reader_that_is_gone_ends_the_work() {
         let (done, ended) = tokio::sync::oneshot::channel();
-        let stream = written(move |out| {
+        let stream = written(move |mut out| {
             let error = loop {
-                if let Err(error) = out.write(b"x") {
+                if let Err(error) = out.put(b"x".to_vec()) {
                     break error;
                 }
             };
