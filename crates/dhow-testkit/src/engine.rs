@@ -288,10 +288,35 @@ impl Engine {
         http::Client::new(&self.socket)
     }
 
+    /// The control groups in which the engine's containers are, one in each hierarchy.
+    #[must_use]
+    pub fn cgroups(&self) -> Vec<PathBuf> {
+        self.leaks.cgroups_of(instance(&self.log()))
+    }
+
+    /// Kills the supervisors of the engine, whose daemon does not run, and what is in its control groups.
+    pub fn end_containers(&self) {
+        self.leaks.end_processes(instance(&self.log()));
+        for group in self.cgroups() {
+            crate::leaks::remove_inner(&group);
+        }
+    }
+
+    /// Kills the supervisors alone.
+    pub fn end_supervisors(&self) {
+        self.leaks.end_processes(None);
+    }
+
     /// What the daemon has logged so far.
     #[must_use]
     pub fn log(&self) -> String {
         fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    /// The name that the engine's bridge, table and control groups have.
+    #[must_use]
+    pub fn instance(&self) -> Option<String> {
+        instance(&self.log()).map(str::to_owned)
     }
 
     fn log_path(&self) -> PathBuf {
@@ -303,9 +328,9 @@ impl Engine {
     /// # Panics
     /// When `f` does.
     pub fn on_its_network<T: Send>(&self, f: impl FnOnce() -> T + Send) -> T {
-        let namespace = self.anchor.as_ref().map(|anchor| {
-            File::open(format!("/proc/{}/ns/net", anchor.id()))
-                .expect("the anchor holds its namespace")
+        let holder = self.anchor.as_ref().map(Child::id).or(self.foreign);
+        let namespace = holder.map(|holder| {
+            File::open(format!("/proc/{holder}/ns/net")).expect("the holder has a namespace")
         });
         std::thread::scope(|scope| {
             let thread = scope.spawn(move || {

@@ -39,6 +39,8 @@ pub(super) struct Formatter {
     zone: TimeZone,
     /// Each message begins with its length, as RFC 5425 wants it.
     counted: bool,
+    /// What the last message began with, its priority and its second.
+    last: Option<(u8, i64, String)>,
 }
 
 impl Formatter {
@@ -50,12 +52,24 @@ impl Formatter {
             pid: std::process::id(),
             zone: TimeZone::system(),
             counted: secure && matches!(format, Format::Rfc5424 | Format::Rfc5424Micro),
+            last: None,
         }
     }
 
     /// Appends the message for a line.
-    pub(super) fn push(&self, out: &mut Vec<u8>, priority: u8, time: SystemTime, line: &[u8]) {
-        let head = self.head(priority, time);
+    pub(super) fn push(&mut self, out: &mut Vec<u8>, priority: u8, time: SystemTime, line: &[u8]) {
+        let time = Timestamp::try_from(time).unwrap_or_default();
+        let known = match self.last.take() {
+            Some((of, second, head))
+                if self.format != Format::Rfc5424Micro
+                    && of == priority
+                    && second == time.as_second() =>
+            {
+                Some(head)
+            }
+            _ => None,
+        };
+        let head = known.unwrap_or_else(|| self.head(priority, time));
         if self.counted {
             let length = head.len() + line.len() + 1;
             out.extend_from_slice(format!("{length} ").as_bytes());
@@ -63,13 +77,12 @@ impl Formatter {
         out.extend_from_slice(head.as_bytes());
         out.extend_from_slice(line);
         out.push(b'\n');
+        self.last = Some((priority, time.as_second(), head));
     }
 
-    fn head(&self, priority: u8, time: SystemTime) -> String {
+    fn head(&self, priority: u8, time: Timestamp) -> String {
         let (tag, pid, host) = (&self.tag, self.pid, &self.host);
-        let time = Timestamp::try_from(time)
-            .unwrap_or_default()
-            .to_zoned(self.zone.clone());
+        let time = time.to_zoned(self.zone.clone());
         match self.format {
             Format::Local => format!("<{priority}>{} {tag}[{pid}]: ", stamp(&time)),
             Format::Rfc3164 => format!("<{priority}>{} {host} {tag}[{pid}]: ", stamp(&time)),
@@ -104,13 +117,14 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     fn message(format: Format, secure: bool, zone: TimeZone) -> String {
-        let formatter = Formatter {
+        let mut formatter = Formatter {
             format,
             tag: "tag".into(),
             host: "vm".into(),
             pid: 7,
             zone,
             counted: Formatter::new(format, "", secure).counted,
+            last: None,
         };
         let mut out = Vec::new();
         let time = UNIX_EPOCH + Duration::new(1_772_323_200, 515_464_000);
