@@ -340,7 +340,11 @@ fn remove_all(subject: &Subject, containers: &[Container<'_>]) -> Result<(), Str
 /// A container that has printed [`LOG_MEGABYTES`] in lines of 100 bytes, and how long it took in milliseconds.
 fn printed(subject: &Subject) -> Result<(Container<'_>, f64), String> {
     let line = "x".repeat(99);
-    let script = format!("yes {line} | head -c {}", LOG_MEGABYTES * 1e6);
+    // Not `head`, which copies byte by byte and would be what is measured.
+    let script = format!(
+        "yes {line} | dd bs=100000 count={} iflag=fullblock 2>/dev/null",
+        LOG_MEGABYTES * 10.0
+    );
     let mut client = subject.client();
     let container = Container::created(subject, &mut client, &["sh", "-c", &script], "none")?;
     let time = timed(|| {
