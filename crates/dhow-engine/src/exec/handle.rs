@@ -65,9 +65,15 @@ impl Execs {
         self.services.tell_with(&record, action, &[("execID", id)]);
         let tty = details.request.tty;
         match self.run(&container, &details, options).await {
-            Ok(stream) => Ok((!options.detach).then(|| Attachment {
-                tty,
-                stream: streams::detachable(stream, keys, tty),
+            Ok(stream) => Ok((!options.detach).then(|| {
+                let (services, id) = (Arc::clone(&self.services), id.to_owned());
+                let end = async move {
+                    let _ = services.execs.ended(&id).await;
+                };
+                Attachment {
+                    tty,
+                    stream: streams::of_exec(stream, keys, tty, end),
+                }
             })),
             Err(error) => {
                 let text = dhow_errdefs::chain(&error).to_string();

@@ -13,12 +13,18 @@ use tokio::sync::{mpsc, oneshot};
 use super::Duplex;
 use super::keys::Scanner;
 
-/// Wraps a process's stream so that the keys end it; without a terminal nobody types keys.
-pub(crate) fn detachable(stream: UnixStream, keys: Vec<u8>, tty: bool) -> Box<dyn Duplex> {
-    if !tty {
-        return Box::new(stream);
-    }
-    Box::new(Attached::new(Target::Connected(stream), keys))
+/// Wraps an exec's stream: the keys end it (without a terminal nobody types keys), and it does not end before `end`, so
+/// that whoever has read all of it finds the exit code.
+pub(crate) fn of_exec(
+    stream: UnixStream,
+    keys: Vec<u8>,
+    tty: bool,
+    end: impl Future<Output = ()> + Send + Sync + 'static,
+) -> Box<dyn Duplex> {
+    let keys = if tty { keys } else { Vec::new() };
+    let mut attached = Attached::new(Target::Connected(stream), keys);
+    attached.end = Some(Box::pin(end));
+    Box::new(attached)
 }
 
 /// A process's stream, now or later.
@@ -42,6 +48,8 @@ pub(crate) struct Attached {
     /// Input that was scanned and not yet taken by the process.
     unsent: Vec<u8>,
     detached: bool,
+    /// What has to be waited for when the process has closed its side.
+    end: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
     reader: Option<std::task::Waker>,
 }
 
@@ -54,6 +62,7 @@ impl Attached {
             scanner: Scanner::new(keys),
             unsent: Vec::new(),
             detached: false,
+            end: None,
             reader: None,
         }
     }
@@ -129,10 +138,17 @@ impl AsyncRead for Attached {
         if ready!(self.poll_log(cx, buf))? {
             return Poll::Ready(Ok(()));
         }
-        match ready!(self.poll_target(cx)) {
-            Some(stream) => stream.poll_read(cx, buf),
-            None => Poll::Ready(Ok(())),
+        let before = buf.filled().len();
+        if let Some(stream) = ready!(self.poll_target(cx)) {
+            ready!(stream.poll_read(cx, buf))?;
         }
+        if buf.filled().len() == before
+            && let Some(end) = &mut self.end
+        {
+            ready!(end.as_mut().poll(cx));
+            self.end = None;
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -235,6 +251,20 @@ mod tests {
         let mut buffer = [0; 1];
         assert_eq!(stream.read(&mut buffer).await.unwrap(), 0);
         assert!(stream.write_all(b"x").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn an_execs_stream_ends_when_its_end_is_known() {
+        let (known, end) = oneshot::channel::<()>();
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let end = async move { drop(end.await) };
+        let mut stream = of_exec(ours, Vec::new(), false, end);
+        drop(theirs);
+        let mut buffer = [0; 1];
+        let read = tokio::time::timeout(std::time::Duration::ZERO, stream.read(&mut buffer));
+        assert!(read.await.is_err(), "the end is not known yet");
+        known.send(()).unwrap();
+        assert_eq!(stream.read(&mut buffer).await.unwrap(), 0);
     }
 
     #[tokio::test]

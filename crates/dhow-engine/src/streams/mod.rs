@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::Error;
 
-pub(crate) use attach::{Attached, Target, detachable};
+pub(crate) use attach::{Attached, Target, of_exec};
 pub(crate) use chunks::written;
 pub(crate) use keys::keys;
 
