@@ -1,4 +1,4 @@
-//! The project's chores: `cargo xtask tidy` and `cargo xtask bench`.
+//! The project's chores: `cargo xtask tidy`, `cargo xtask bench`, `cargo xtask soak`.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -6,6 +6,7 @@
 )]
 
 mod bench;
+mod soak;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -17,12 +18,19 @@ Usage: cargo xtask <CHORE>
 Chores:
   tidy                     check the rules of ARCHITECTURE.md that a program can check
   bench [OPTIONS]          measure this tree's engine, and any other engine beside it
+  soak [OPTIONS]           many workers at once while the daemon is killed; then look for what is left
 
 Options of bench:
   --engine NAME=SOCKET     also measure the engine that listens on SOCKET (repeatable)
   --program PATH           measure this program instead of a release build of the tree
   --only TEXT              run only the measurements whose name contains TEXT
   --rounds N               how often each is repeated (default 15)
+
+Options of soak:
+  --minutes N              how long (default 30)
+  --workers N              how many at once (default 20)
+  --kill-every SECONDS     how often the daemon is killed (default 60)
+  --program PATH           the program to run instead of a build of the tree
 ";
 
 fn main() -> ExitCode {
@@ -31,6 +39,10 @@ fn main() -> ExitCode {
         Some("tidy") => tidy_chore(),
         Some("bench") => match bench::Options::parse(&args[1..]) {
             Ok(options) => bench::run(&options),
+            Err(message) => usage_error(&message),
+        },
+        Some("soak") => match soak::Options::parse(&args[1..]) {
+            Ok(options) => soak::run(&options),
             Err(message) => usage_error(&message),
         },
         Some("-h" | "--help") => {
