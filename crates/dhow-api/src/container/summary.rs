@@ -118,6 +118,13 @@ wire! {"PascalCase";
         pub oom_kill_disable: Option<bool>,
         pub pids_limit: Option<i64>,
         pub ulimits: Option<Vec<Ulimit>>,
+        pub init: Option<bool>,
+        pub cpu_count: i64,
+        pub cpu_percent: i64,
+        #[serde(rename = "IOMaximumIOps")]
+        pub io_maximum_iops: u64,
+        #[serde(rename = "IOMaximumBandwidth")]
+        pub io_maximum_bandwidth: u64,
         pub restart_policy: RestartPolicy,
     }
 

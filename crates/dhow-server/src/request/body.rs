@@ -4,9 +4,10 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::go_json;
+use super::go_types::{self, Body};
 use crate::error::{ApiError, Result};
 
 /// No request in JSON needs more.
@@ -16,7 +17,7 @@ const LIMIT: usize = 16 * 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct Json<T>(pub T);
 
-impl<T: DeserializeOwned + Default, S: Sync> FromRequest<S> for Json<T> {
+impl<T: Body, S: Sync> FromRequest<S> for Json<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self> {
@@ -47,17 +48,34 @@ pub(crate) async fn read(request: Request) -> Result<Option<Bytes>> {
 }
 
 /// Decodes a JSON body.
-pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+pub(crate) fn decode<T: Body>(bytes: &[u8]) -> Result<T> {
+    from_document(document(bytes)?)
+}
+
+/// The document in a JSON body, whatever it says.
+pub(crate) fn document(bytes: &[u8]) -> Result<Value> {
     match go_json::check(bytes) {
         Ok(rest) if rest.iter().all(u8::is_ascii_whitespace) => {}
         Ok(_) => return Err(ApiError::invalid("unexpected content after JSON")),
-        Err(text) => return Err(ApiError::invalid(format!("invalid JSON: {text}"))),
+        Err(text) => return Err(invalid(text)),
     }
-    serde_json::from_slice(bytes).map_err(|error| {
-        let text = error.to_string();
-        let text = text.split(" at line ").next().unwrap_or(&text);
-        ApiError::invalid(format!("invalid JSON: {text}"))
-    })
+    serde_json::from_slice(bytes).map_err(|error| invalid(plain(&error)))
+}
+
+/// What a document says to a request of that type.
+pub(crate) fn from_document<T: Body>(document: Value) -> Result<T> {
+    let checked = go_types::check::<T>(document).map_err(invalid)?;
+    serde_json::from_value(checked).map_err(|error| invalid(plain(&error)))
+}
+
+fn invalid(text: impl std::fmt::Display) -> ApiError {
+    ApiError::invalid(format!("invalid JSON: {text}"))
+}
+
+/// An error of the decoder's own, without its place.
+fn plain(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.split(" at line ").next().unwrap_or(&text).to_owned()
 }
 
 fn is_absent(headers: &HeaderMap) -> bool {
@@ -76,11 +94,17 @@ fn check_type(headers: &HeaderMap, absent: bool) -> Result<()> {
     if given.is_empty() && absent {
         return Ok(());
     }
-    let kind = given.split(';').next().unwrap_or_default().trim();
+    let mut parts = given.split(';').map(str::trim);
+    let kind = parts.next().unwrap_or_default();
+    let malformed = |why: &str| {
+        let text = format!("malformed Content-Type header ({given}): mime: {why}");
+        Err(ApiError::invalid(text))
+    };
     if kind.is_empty() {
-        return Err(ApiError::invalid(format!(
-            "malformed Content-Type header ({given}): mime: no media type"
-        )));
+        return malformed("no media type");
+    }
+    if parts.any(|part| !part.is_empty() && !part.contains('=')) {
+        return malformed("invalid media parameter");
     }
     if kind.eq_ignore_ascii_case("application/json") {
         return Ok(());
@@ -140,7 +164,10 @@ mod tests {
             assert_eq!(post(kind, body).await.unwrap_err().message, text, "{body}");
         }
         let error = post(json, r#"{"Name":1}"#).await.unwrap_err();
-        assert!(error.message.starts_with("invalid JSON: "), "{error:?}");
+        assert_eq!(
+            error.message,
+            "invalid JSON: json: cannot unmarshal number into Go struct field CreateOptions.Name of type string"
+        );
     }
 
     #[tokio::test]

@@ -11,7 +11,6 @@ use dhow_api::container::{
 use dhow_engine::Containers;
 use dhow_engine::container::{ListOptions, RemoveOptions, StopOptions};
 use http::StatusCode;
-use serde_json::Value;
 
 use super::finish;
 use crate::error::{ApiError, Result};
@@ -88,18 +87,20 @@ async fn create(
 
 /// Decodes a create request; one that says nothing of the container itself is refused.
 fn create_request(bytes: &Bytes) -> Result<CreateRequest> {
-    let value: Value = request::decode(bytes)?;
-    let says_something = value.as_object().is_some_and(|object| {
-        object
-            .keys()
-            .any(|key| key != "HostConfig" && key != "NetworkingConfig")
-    });
-    if !says_something && (value.is_object() || value.is_null()) {
+    let document = request::document(bytes)?;
+    let of_host = |key: &str| {
+        key.eq_ignore_ascii_case("HostConfig") || key.eq_ignore_ascii_case("NetworkingConfig")
+    };
+    let says_something = document
+        .as_object()
+        .is_some_and(|object| object.keys().any(|key| !of_host(key)));
+    let request = request::from_document(document)?;
+    if !says_something {
         return Err(ApiError::invalid(
             "config cannot be empty in order to create a container",
         ));
     }
-    request::decode(bytes)
+    Ok(request)
 }
 
 async fn inspect(
