@@ -24,9 +24,7 @@ impl Leaks {
     /// supervisors first, then what is in the control groups that the engine made.
     pub fn end_processes(&self, instance: Option<&str>) {
         let supervisors = self.processes().into_iter().map(|(pid, _)| pid);
-        let groups = cgroups()
-            .into_iter()
-            .filter(|cgroup| instance.is_some_and(|name| cgroup.ends_with(name)));
+        let groups = self.cgroups_of(instance).into_iter();
         let contained: Vec<i32> = groups.flat_map(|cgroup| members(&cgroup)).collect();
         for pid in supervisors.chain(contained) {
             let Some(pid) = rustix::process::Pid::from_raw(pid) else {
@@ -47,6 +45,13 @@ impl Leaks {
             };
             let _ = rustix::event::poll(&mut poll, Some(&limit));
         }
+    }
+
+    /// The control groups of the engine's `instance`.
+    #[must_use]
+    pub fn cgroups_of(&self, instance: Option<&str>) -> Vec<PathBuf> {
+        let named = |cgroup: &PathBuf| instance.is_some_and(|name| cgroup.ends_with(name));
+        cgroups().into_iter().filter(named).collect()
     }
 
     /// The processes whose command line names the root: pid and command line.
@@ -103,6 +108,15 @@ impl Leaks {
         let ours = new.filter(named);
         left.extend(ours.map(|cgroup| format!("cgroup {}", cgroup.display())));
         left
+    }
+}
+
+/// Removes the groups in a group whose processes have ended.
+pub(crate) fn remove_inner(cgroup: &Path) {
+    for inner in folders(cgroup) {
+        remove_inner(&inner);
+        // One that some process is still leaving is found by whoever looks for what is left.
+        let _ = fs::remove_dir(inner);
     }
 }
 

@@ -158,9 +158,9 @@ fn a_full_disk_is_said_and_survived() {
         bed.fails("start new");
         let _ = b.ok("rm new");
     }
-    bed.fails("run --name new busybox true");
-    bed.fails("run -d -v fresh:/data busybox true");
-    bed.fails("volume create another");
+    bed.fails("run --rm --name new busybox true");
+    bed.fails("run --rm -v fresh:/data busybox true");
+    let _ = b.run("volume rm fresh");
     let tar = std::fs::read(images::busybox_tar()).unwrap();
     for path in [
         "/v1.44/images/load",

@@ -28,6 +28,8 @@ pub(super) const SYSTEM_ERROR: u8 = 3;
 const STDOUT: u8 = 1;
 /// The output's buffer: one write for a pipe's worth.
 const BUFFER: usize = 32 * 1024;
+/// How long a process may take to read what a client sent before it went.
+const FAREWELL: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// A connection that may be taken over once the answer is known.
 pub(crate) struct Hijack {
@@ -69,12 +71,25 @@ pub(crate) enum Carried {
 }
 
 /// Answers by handing the connection over.
-pub(crate) fn hijacked(hijack: Hijack, kind: &'static str, carried: Carried) -> Response {
+pub(crate) async fn hijacked(hijack: Hijack, kind: &'static str, carried: Carried) -> Response {
+    hijacked_first(hijack, kind, std::future::ready(carried)).await
+}
+
+/// As [`hijacked`], `carried` being begun only once the answer's head is out. Some clients read the head through a
+/// buffer and then go on with the bare socket: output that comes along with the head is lost to them.
+pub(crate) async fn hijacked_first(
+    hijack: Hijack,
+    kind: &'static str,
+    carried: impl Future<Output = Carried> + Send + 'static,
+) -> Response {
     let Some(upgrade) = hijack.upgrade else {
-        return streamed(hijack.body, kind, carried);
+        return streamed(hijack.body, kind, carried.await);
     };
     tokio::spawn(async move {
-        if let Ok(connection) = upgrade.await {
+        let connection = upgrade.await;
+        // Also when nobody is left to see it: what was asked for is done.
+        let carried = carried.await;
+        if let Ok(connection) = connection {
             carry(connection, carried).await;
         }
     });
@@ -122,22 +137,35 @@ async fn join(
         }
     };
     let (output, mut input) = tokio::io::split(attachment.stream);
-    let to_process = async {
+    let fed = async {
         let mut client_in = BufReader::with_capacity(BUFFER / 4, client_in);
         // The end of the input is the end of only that: the output goes on.
         let _ = tokio::io::copy_buf(&mut client_in, &mut input).await;
         let _ = input.shutdown().await;
-        std::future::pending::<()>().await;
     };
-    let to_client = async {
+    let shown = async {
         let mut output = BufReader::with_capacity(BUFFER, output);
-        let _ = tokio::io::copy_buf(&mut output, &mut client_out).await;
+        let shown = tokio::io::copy_buf(&mut output, &mut client_out).await;
         let _ = client_out.shutdown().await;
+        shown.is_ok()
     };
-    tokio::select! {
-        () = to_client => {}
-        () = to_process => {}
-        () = gone => {}
+    let over = async {
+        tokio::select! {
+            all = shown => all,
+            () = gone => false,
+        }
+    };
+    tokio::pin!(fed, over);
+    let mut all_fed = false;
+    let all_shown = loop {
+        tokio::select! {
+            () = &mut fed, if !all_fed => all_fed = true,
+            all_shown = &mut over => break all_shown,
+        }
+    };
+    if !all_shown && !all_fed {
+        // The client has gone, and what it sent before counts: unless the process does not want it.
+        let _ = tokio::time::timeout(FAREWELL, fed).await;
     }
 }
 
