@@ -1,6 +1,5 @@
 //! What an engine has of everything that could leak.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::path::Path;
@@ -16,10 +15,8 @@ pub(super) struct Census {
     memory: u64,
     /// Its threads.
     threads: usize,
-    /// Mounts in the host's namespace.
+    /// Mounts in the host's namespace that name the engine's root.
     mounts: usize,
-    /// Network namespaces that processes are in.
-    namespaces: usize,
     /// Interfaces in the engine's network namespace.
     interfaces: usize,
     /// Control groups of the engine's.
@@ -46,9 +43,7 @@ impl Census {
             descriptors: entries(&process.join("fd")),
             memory: resident(&process),
             threads: entries(&process.join("task")),
-            mounts: fs::read_to_string("/proc/self/mountinfo")
-                .map_or(0, |text| text.lines().count()),
-            namespaces: namespaces(),
+            mounts: mounts(&root),
             interfaces,
             cgroups: engine.instance().map_or(0, |name| cgroups(&name)),
             containers: entries(&engine.data_root().join("containers"))
@@ -62,7 +57,6 @@ impl Census {
     pub(super) fn worse(&self, after: &Self) -> Vec<String> {
         let rows = [
             ("mounts", self.mounts, after.mounts, 0),
-            ("network namespaces", self.namespaces, after.namespaces, 0),
             ("interfaces", self.interfaces, after.interfaces, 0),
             ("control groups", self.cgroups, after.cgroups, 0),
             ("container folders", self.containers, after.containers, 0),
@@ -84,12 +78,11 @@ impl fmt::Display for Census {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} fds, {} KiB, {} threads, {} mounts, {} netns, {} interfaces, {} cgroups, {} container folders, {} layer folders, {} processes",
+            "{} fds, {} KiB, {} threads, {} mounts, {} interfaces, {} cgroups, {} container folders, {} layer folders, {} processes",
             self.descriptors,
             self.memory,
             self.threads,
             self.mounts,
-            self.namespaces,
             self.interfaces,
             self.cgroups,
             self.containers,
@@ -117,11 +110,9 @@ fn pids() -> impl Iterator<Item = String> {
         .filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-fn namespaces() -> usize {
-    let all: BTreeSet<_> = pids()
-        .filter_map(|pid| fs::read_link(format!("/proc/{pid}/ns/net")).ok())
-        .collect();
-    all.len()
+fn mounts(root: &str) -> usize {
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    table.lines().filter(|line| line.contains(root)).count()
 }
 
 fn processes(root: &str) -> usize {

@@ -73,6 +73,8 @@ pub(super) struct Worker<'a> {
     number: u64,
     world: &'a World,
     client: Client,
+    /// The daemon's life in which the client connected.
+    life: u64,
     random: u64,
     counter: u64,
     /// The names of the long-running containers.
@@ -90,6 +92,7 @@ impl<'a> Worker<'a> {
             number,
             world,
             client,
+            life: 0,
             random: 0x9e37_79b9_7f4a_7c15 ^ (number + 1).wrapping_mul(0x2545_f491_4f6c_dd1d),
             counter: 0,
             containers: Vec::new(),
@@ -183,6 +186,10 @@ impl<'a> Worker<'a> {
         expected: &[u16],
     ) -> Step<Response> {
         let life = self.world.up().ok_or(Halt::Over)?;
+        if life != self.life {
+            self.life = life;
+            self.client = Client::new(&self.socket());
+        }
         match self.client.request(method, path, body) {
             Ok(answer) if expected.contains(&answer.status) => Ok(answer),
             Ok(answer) => Err(self.wrong(method, path, &answer)),
@@ -210,7 +217,6 @@ impl<'a> Worker<'a> {
 
     /// After a kill it is not known whether the last request was done: looks what there is.
     fn take_stock(&mut self) -> Step<()> {
-        self.client = Client::new(&self.socket());
         let path = "/containers/json?all=1";
         let answer = self.ask("GET", path, Body::Empty, &[200])?;
         let mine = format!("/w{}-", self.number);
@@ -317,10 +323,7 @@ impl<'a> Worker<'a> {
                         "{name} should end with {codes:?}: {answer}"
                     )));
                 }
-                Err(Halt::Killed) => {
-                    self.totals.interrupted += 1;
-                    self.client = Client::new(&self.socket());
-                }
+                Err(Halt::Killed) => self.totals.interrupted += 1,
                 Err(other) => return Err(other),
             }
         }
