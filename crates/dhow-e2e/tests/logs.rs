@@ -26,7 +26,7 @@ fn ended(b: &Bench, name: &str, options: &[&str], script: &str) {
 #[test]
 fn rotated_and_compressed_files_are_one_log() {
     with_both(|b| {
-        for (name, driver) in [("json", "json-file"), ("local", "local")] {
+        for (name, driver) in [("files", "json-file"), ("local", "local")] {
             let driver = format!("--log-driver={driver}");
             let options = [
                 driver.as_str(),
@@ -36,14 +36,31 @@ fn rotated_and_compressed_files_are_one_log() {
             ];
             ended(b, name, &options, "seq 0 2999");
             assert_eq!(b.ok(&format!("logs {name}")), numbers(0..3000));
-            assert_eq!(b.ok(&format!("logs --tail 1500 {name}")), numbers(1500..3000));
+            assert_eq!(
+                b.ok(&format!("logs --tail 1500 {name}")),
+                numbers(1500..3000)
+            );
             assert_eq!(b.ok(&format!("logs --tail 0 {name}")), "");
             let stamped = b.ok(&format!("logs -t --tail 1 {name}"));
             let (time, line) = stamped.split_once(' ').unwrap();
-            assert_eq!((time.len(), line), ("2026-11-21T11:35:05.266081872Z".len(), "2999"));
-            assert_eq!(b.ok(&format!("logs --since {time} --tail 1 {name}")), "2999");
-            assert_eq!(b.ok(&format!("logs --until 2020-01-01T00:00:00Z {name}")), "");
-            assert_eq!(b.ok(&format!("logs --since 2m --until 2999-01-01T00:00:00Z {name}")), numbers(0..3000));
+            assert_eq!(
+                (time.len(), line),
+                ("2026-11-21T11:35:05.266081872Z".len(), "2999")
+            );
+            assert_eq!(
+                b.ok(&format!("logs --since {time} --tail 1 {name}")),
+                "2999"
+            );
+            assert_eq!(
+                b.ok(&format!("logs --until 2020-01-01T00:00:00Z {name}")),
+                ""
+            );
+            assert_eq!(
+                b.ok(&format!(
+                    "logs --since 2m --until 2999-01-01T00:00:00Z {name}"
+                )),
+                numbers(0..3000)
+            );
             let _ = b.ok(&format!("rm {name}"));
         }
     });
@@ -54,8 +71,16 @@ fn a_follower_of_a_rotating_log_sees_every_line_once() {
     with_both(|b| {
         let script = "i=0; while [ $i -lt 3000 ]; do echo $i; i=$((i+1)); done";
         let _ = b.words_ok(&[
-            "run", "-d", "--name", "following", "--log-opt=max-size=20k", "--log-opt=max-file=90",
-            "busybox", "sh", "-c", script,
+            "run",
+            "-d",
+            "--name",
+            "following",
+            "--log-opt=max-size=20k",
+            "--log-opt=max-file=90",
+            "busybox",
+            "sh",
+            "-c",
+            script,
         ]);
         assert_eq!(b.ok("logs -f following"), numbers(0..3000));
         let _ = b.ok("rm following");
@@ -66,9 +91,16 @@ fn a_follower_of_a_rotating_log_sees_every_line_once() {
 fn details_are_labels_variables_and_the_tag() {
     with_both(|b| {
         let options = [
-            "--label=com.example.a=1", "--label=b=two words", "--label=c=3", "-e=ONE=x", "-e=TWO=y",
-            "--log-opt=labels=b", "--log-opt=labels-regex=^com", "--log-opt=env=ONE",
-            "--log-opt=env-regex=^TW", "--log-opt=tag={{.ImageName}}/{{.Name}}/{{upper .Name}}",
+            "--label=com.example.a=1",
+            "--label=b=two words",
+            "--label=c=3",
+            "-e=ONE=x",
+            "-e=TWO=y",
+            "--log-opt=labels=b",
+            "--log-opt=labels-regex=^com",
+            "--log-opt=env=ONE",
+            "--log-opt=env-regex=^TW",
+            "--log-opt=tag={{.ImageName}}/{{.Name}}/{{upper .Name}}",
         ];
         ended(b, "dd", &options, "echo line");
         assert_eq!(
@@ -85,7 +117,9 @@ fn what_can_not_be_read_says_so() {
         let refusal = "configured logging driver does not support reading";
         ended(b, "none", &["--log-driver=none"], "echo lost");
         let options = [
-            "--log-driver=gelf", "--log-opt=gelf-address=udp://127.0.0.1:1", "--log-opt=cache-disabled=true",
+            "--log-driver=gelf",
+            "--log-opt=gelf-address=udp://127.0.0.1:1",
+            "--log-opt=cache-disabled=true",
         ];
         ended(b, "uncached", &options, "echo lost");
         for name in ["none", "uncached"] {
@@ -109,42 +143,89 @@ fn what_can_not_be_read_says_so() {
 fn options_are_refused_with_dockers_texts() {
     with_both(|b| {
         for (options, text) in [
-            (&["--log-driver=nope"][..], "error looking up logging plugin nope: plugin \"nope\" not found"),
-            (&["--log-opt=foo=1"], "unknown log opt 'foo' for json-file log driver"),
-            (&["--log-driver=local", "--log-opt=tag=x"], "unknown log opt 'tag' for log driver local"),
-            (&["--log-opt=mode=x"], "logger: logging mode not supported: x"),
-            (&["--log-driver=gelf"], "gelf-address is a required parameter"),
-            (&["--log-driver=syslog", "--log-opt=syslog-facility=x"], "invalid syslog facility"),
+            (
+                &["--log-driver=nope"][..],
+                "error looking up logging plugin nope: plugin \"nope\" not found",
+            ),
+            (
+                &["--log-opt=foo=1"],
+                "unknown log opt 'foo' for json-file log driver",
+            ),
+            (
+                &["--log-driver=local", "--log-opt=tag=x"],
+                "unknown log opt 'tag' for log driver local",
+            ),
+            (
+                &["--log-opt=mode=x"],
+                "logger: logging mode not supported: x",
+            ),
+            (
+                &["--log-driver=gelf"],
+                "gelf-address is a required parameter",
+            ),
+            (
+                &["--log-driver=syslog", "--log-opt=syslog-facility=x"],
+                "invalid syslog facility",
+            ),
             (
                 &["--log-driver=fluentd", "--log-opt=fluentd-buffer-limit=x"],
                 "invalid size: 'x'",
             ),
-            (&["--log-driver=none", "--log-opt=a=b"], "invalid logging opts for driver none"),
+            (
+                &["--log-driver=none", "--log-opt=a=b"],
+                "invalid logging opts for driver none",
+            ),
         ] {
             let words = [&["create"], options, &["busybox", "true"]].concat();
             let output = b.words(&words);
-            assert!(output.code != 0 && output.stderr.contains(text), "{options:?}: {}", output.stderr);
+            assert!(
+                output.code != 0 && output.stderr.contains(text),
+                "{options:?}: {}",
+                output.stderr
+            );
         }
         let failed = "failed to create task for container: failed to initialize logging driver: ";
         for (options, text) in [
             (&["--log-opt=max-size=x"][..], "invalid size: 'x'"),
-            (&["--log-opt=compress=true"], "compress cannot be true when max-file is less than 2 or max-size is not set"),
-            (&["--log-opt=tag={{.Foo}}"], "template: log-tag:1:2: executing \"log-tag\" at <.Foo>: can't evaluate field Foo in type *logger.Info"),
-            (&["--log-driver=local", "--log-opt=max-file=1"], "compression cannot be enabled when max file count is 1"),
             (
-                &["--log-driver=syslog", "--log-opt=syslog-address=tcp://127.0.0.1:9"],
+                &["--log-opt=compress=true"],
+                "compress cannot be true when max-file is less than 2 or max-size is not set",
+            ),
+            (
+                &["--log-opt=tag={{.Foo}}"],
+                "template: log-tag:1:2: executing \"log-tag\" at <.Foo>: can't evaluate field Foo in type *logger.Info",
+            ),
+            (
+                &["--log-driver=local", "--log-opt=max-file=1"],
+                "compression cannot be enabled when max file count is 1",
+            ),
+            (
+                &[
+                    "--log-driver=syslog",
+                    "--log-opt=syslog-address=tcp://127.0.0.1:9",
+                ],
                 "dial tcp 127.0.0.1:9: connect: connection refused",
             ),
-            (&["--log-driver=fluentd"], "dial tcp 127.0.0.1:24224: connect: connection refused"),
             (
-                &["--log-driver=gelf", "--log-opt=gelf-address=tcp://127.0.0.1:9"],
+                &["--log-driver=fluentd"],
+                "dial tcp 127.0.0.1:24224: connect: connection refused",
+            ),
+            (
+                &[
+                    "--log-driver=gelf",
+                    "--log-opt=gelf-address=tcp://127.0.0.1:9",
+                ],
                 "gelf: cannot connect to GELF endpoint: 127.0.0.1:9 dial tcp 127.0.0.1:9: connect: connection refused",
             ),
         ] {
             let words = [&["run", "--name=start"], options, &["busybox", "true"]].concat();
             let output = b.words(&words);
             assert_eq!(output.code, 125);
-            assert!(output.stderr.contains(&format!("{failed}{text}")), "{options:?}: {}", output.stderr);
+            assert!(
+                output.stderr.contains(&format!("{failed}{text}")),
+                "{options:?}: {}",
+                output.stderr
+            );
             let _ = b.ok("rm start");
         }
         // A receiver that need not be there does not keep the container from starting.
@@ -169,15 +250,26 @@ fn rsyslog_understands_every_form() {
             let address = format!("--log-opt=syslog-address={address}");
             let format = format!("--log-opt=syslog-format={format}");
             let options = [
-                "--log-driver=syslog", &address, &format,
-                "--log-opt=syslog-facility=local3", "--log-opt=tag=app-{{.Name}}",
+                "--log-driver=syslog",
+                &address,
+                &format,
+                "--log-opt=syslog-facility=local3",
+                "--log-opt=tag=app-{{.Name}}",
             ];
-            ended(b, "start", &options, "echo to stdout; sleep 0.2; echo 'to stderr' >&2");
+            ended(
+                b,
+                "start",
+                &options,
+                "echo to stdout; sleep 0.2; echo 'to stderr' >&2",
+            );
             let mut seen = rsyslog.take(2);
             seen.sort();
             assert_eq!(
                 seen,
-                ["local3.err|app-start|to stderr", "local3.info|app-start|to stdout"],
+                [
+                    "local3.err|app-start|to stderr",
+                    "local3.info|app-start|to stdout"
+                ],
                 "{address} {format}"
             );
             assert_eq!(b.ok("logs start"), "to stdout");
@@ -191,7 +283,9 @@ fn the_journal_has_every_field() {
     with_both(|b| {
         let journal = Journal::open();
         let options = [
-            "--log-driver=journald", "--label=com.example.key=value", "--log-opt=labels=com.example.key",
+            "--log-driver=journald",
+            "--label=com.example.key=value",
+            "--log-opt=labels=com.example.key",
             "--log-opt=tag=app",
         ];
         let script = "echo line; sleep 0.2; echo error >&2; sleep 0.2; printf end";
@@ -204,7 +298,10 @@ fn the_journal_has_every_field() {
             .map(|line| serde_json::from_str(line).unwrap())
             .collect();
         let field = |name: &str| -> Vec<&str> {
-            entries.iter().map(|entry| entry[name].as_str().unwrap_or("")).collect()
+            entries
+                .iter()
+                .map(|entry| entry[name].as_str().unwrap_or(""))
+                .collect()
         };
         assert_eq!(field("MESSAGE"), ["line", "error", "end"]);
         assert_eq!(field("PRIORITY"), ["6", "3", "6"]);
@@ -228,7 +325,12 @@ fn gelf_and_fluentd_receivers_get_every_line() {
     with_both(|b| {
         let (port, documents) = receivers::gelf(&b.engine);
         let address = format!("--log-opt=gelf-address=udp://127.0.0.1:{port}");
-        let options = ["--log-driver=gelf", &address, "--label=l=v", "--log-opt=labels=l"];
+        let options = [
+            "--log-driver=gelf",
+            &address,
+            "--label=l=v",
+            "--log-opt=labels=l",
+        ];
         ended(b, "gelf", &options, "echo one; sleep 0.2; echo two >&2");
         for (line, level) in [("one", 6), ("two", 3)] {
             let document: serde_json::Value = serde_json::from_str(&documents.take(1)[0]).unwrap();
@@ -238,15 +340,30 @@ fn gelf_and_fluentd_receivers_get_every_line() {
             assert_eq!(document["_container_name"], "gelf");
             assert_eq!(document["_image_name"], "busybox");
             assert_eq!(document["_l"], "v");
-            assert!(document["_command"].as_str().unwrap().starts_with("sh -c echo one"));
+            assert!(
+                document["_command"]
+                    .as_str()
+                    .unwrap()
+                    .starts_with("sh -c echo one")
+            );
             assert!(document["timestamp"].as_f64().unwrap() > 1.7e9);
         }
         let (socket, _folder, records) = receivers::fluentd();
         let address = format!("--log-opt=fluentd-address=unix://{socket}");
-        let options = ["--log-driver=fluentd", &address, "--log-opt=tag=app.{{.Name}}"];
+        let options = [
+            "--log-driver=fluentd",
+            &address,
+            "--log-opt=tag=app.{{.Name}}",
+        ];
         ended(b, "fluent", &options, "echo one; sleep 0.2; echo two >&2");
         let seen = records.take(2);
-        assert_eq!(seen, ["app.fluent stdout one /fluent", "app.fluent stderr two /fluent"]);
+        assert_eq!(
+            seen,
+            [
+                "app.fluent stdout one /fluent",
+                "app.fluent stderr two /fluent"
+            ]
+        );
         let _ = b.ok("rm gelf fluent");
     });
 }
@@ -254,7 +371,8 @@ fn gelf_and_fluentd_receivers_get_every_line() {
 /// Ours alone: Docker's `json-file` grows without end.
 #[test]
 fn json_files_are_bounded_unless_the_engine_is_told_otherwise() {
-    if std::env::var_os("DHOW_E2E_SOCKET").is_some() || !dhow_testkit::root_or_skip("bounded logs") {
+    if std::env::var_os("DHOW_E2E_SOCKET").is_some() || !dhow_testkit::root_or_skip("bounded logs")
+    {
         return;
     }
     for (unbounded, files) in [(false, true), (true, false)] {
@@ -263,12 +381,23 @@ fn json_files_are_bounded_unless_the_engine_is_told_otherwise() {
             ..EngineOptions::default()
         });
         engine.import_busybox();
-        let b = Bench { cli: Cli::Dhow, engine };
+        let b = Bench {
+            cli: Cli::Dhow,
+            engine,
+        };
         let line = "x".repeat(1000);
         ended(&b, "big", &[], &format!("yes {line} | head -n 22000"));
         let path = b.words_ok(&["inspect", "-f", "{{.LogPath}}", "big"]);
         assert_eq!(std::path::Path::new(&format!("{path}.1")).exists(), files);
-        assert_eq!(b.words_ok(&["inspect", "-f", "{{json .HostConfig.LogConfig.Config}}", "big"]), "{}");
+        assert_eq!(
+            b.words_ok(&[
+                "inspect",
+                "-f",
+                "{{json .HostConfig.LogConfig.Config}}",
+                "big"
+            ]),
+            "{}"
+        );
         assert_eq!(b.ok("logs big").lines().count(), 22_000);
     }
 }

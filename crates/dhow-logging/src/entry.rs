@@ -106,7 +106,12 @@ impl Cutter {
         let begun = self.line(stream).begun;
         if last && begun.is_none() {
             let part = None;
-            return sink(&Entry { stream, time, line, part });
+            return sink(&Entry {
+                stream,
+                time,
+                line,
+                part,
+            });
         }
         let (time, id, before) = begun.unwrap_or_else(|| {
             self.parts += 1;
@@ -115,7 +120,12 @@ impl Cutter {
         let ordinal = before.saturating_add(1);
         self.line(stream).begun = (!last).then_some((time, id, ordinal));
         let part = Some(Part { id, ordinal, last });
-        sink(&Entry { stream, time, line, part });
+        sink(&Entry {
+            stream,
+            time,
+            line,
+            part,
+        });
     }
 
     fn line(&mut self, stream: Stream) -> &mut Line {
@@ -142,11 +152,18 @@ mod tests {
     fn lines_are_cut_as_dockers_copier_does() {
         let part = |id, ordinal, last| Some(Part { id, ordinal, last });
         let long = vec![b'x'; 20_000];
-        assert_eq!(cut(&[b"a\n\nbc", b"d\n"]), [(1, None), (0, None), (3, None)]);
+        assert_eq!(
+            cut(&[b"a\n\nbc", b"d\n"]),
+            [(1, None), (0, None), (3, None)]
+        );
         assert_eq!(cut(&[b"a\nend"]), [(1, None), (3, part(1, 1, false))]);
         assert_eq!(
             cut(&[&long, b"\nz\n"]),
-            [(16_384, part(1, 1, false)), (3616, part(1, 2, true)), (1, None)]
+            [
+                (16_384, part(1, 1, false)),
+                (3616, part(1, 2, true)),
+                (1, None)
+            ]
         );
         let exact = vec![b'x'; 16_384];
         assert_eq!(

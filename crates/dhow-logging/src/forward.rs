@@ -81,7 +81,12 @@ impl Forward {
         })
     }
 
-    pub(crate) fn write(&mut self, stream: Stream, chunk: &[u8], time: SystemTime) -> Result<(), Error> {
+    pub(crate) fn write(
+        &mut self,
+        stream: Stream,
+        chunk: &[u8],
+        time: SystemTime,
+    ) -> Result<(), Error> {
         if chunk.is_empty() {
             return Ok(());
         }

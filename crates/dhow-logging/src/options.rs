@@ -81,7 +81,9 @@ pub(crate) fn duration(text: &str) -> Result<(Duration, bool), String> {
             return Err(format!("time: missing unit in duration \"{text}\""));
         }
         let Some((_, scale)) = UNITS.iter().find(|(name, _)| *name == unit) else {
-            return Err(format!("time: unknown unit \"{unit}\" in duration \"{text}\""));
+            return Err(format!(
+                "time: unknown unit \"{unit}\" in duration \"{text}\""
+            ));
         };
         nanos += number * scale;
         rest = &rest[letters..];
@@ -166,7 +168,10 @@ mod tests {
             ("", Err("time: invalid duration \"\"".to_string())),
             ("x", Err("time: invalid duration \"x\"".to_string())),
             ("1", Err("time: missing unit in duration \"1\"".to_string())),
-            ("1y", Err("time: unknown unit \"y\" in duration \"1y\"".to_string())),
+            (
+                "1y",
+                Err("time: unknown unit \"y\" in duration \"1y\"".to_string()),
+            ),
         ] {
             assert_eq!(duration(text), expected, "{text}");
         }

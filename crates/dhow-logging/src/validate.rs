@@ -7,7 +7,12 @@ use crate::{Error, LogConfig};
 
 /// The drivers there are, beside `none`.
 pub const DRIVERS: &[&str] = &[
-    "fluentd", "gelf", "journald", "json-file", "local", "syslog",
+    "fluentd",
+    "gelf",
+    "journald",
+    "json-file",
+    "local",
+    "syslog",
 ];
 
 /// The options any driver takes.
@@ -32,7 +37,11 @@ pub fn validate(driver: &str, options: &Options) -> Result<(), Error> {
     if driver == "none" {
         return Ok(());
     }
-    let driver = if driver.is_empty() { "json-file" } else { driver };
+    let driver = if driver.is_empty() {
+        "json-file"
+    } else {
+        driver
+    };
     if !DRIVERS.contains(&driver) {
         return Err(Error::UnknownDriver(driver.to_string()));
     }

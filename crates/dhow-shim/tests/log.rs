@@ -31,7 +31,9 @@ fn receiver() -> TcpListener {
 /// Reads a receiver's connection to its end; the lines without what stands before them.
 fn lines(mut stream: TcpStream) -> String {
     let mut text = String::new();
-    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .unwrap();
     stream.read_to_string(&mut text).unwrap();
     let line = |message: &str| {
         let (head, line) = message.split_once(": ").unwrap();
@@ -44,7 +46,8 @@ fn lines(mut stream: TcpStream) -> String {
 /// The process of a shim's driver.
 fn logger(shim_pid: u32) -> i32 {
     let is_logger = |pid: &i32| {
-        std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm == "dhow-logger\n")
+        std::fs::read_to_string(format!("/proc/{pid}/comm"))
+            .is_ok_and(|comm| comm == "dhow-logger\n")
     };
     children(shim_pid).into_iter().find(is_logger).unwrap()
 }
@@ -95,7 +98,10 @@ async fn a_slow_receiver_holds_up_the_container_only() {
             .is_err()
     );
     assert!(lives(&shim).await);
-    for pid in [i32::try_from(created.shim_pid).unwrap(), logger(created.shim_pid)] {
+    for pid in [
+        i32::try_from(created.shim_pid).unwrap(),
+        logger(created.shim_pid),
+    ] {
         let resident = resident(pid);
         assert!(resident < 24 * 1024, "{pid} has {resident} KiB");
     }
@@ -113,8 +119,16 @@ async fn lives(shim: &Shim) -> bool {
 /// KiB of memory, programs' text included.
 fn resident(pid: i32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let anonymous = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap();
-    anonymous.split_whitespace().nth(1).unwrap().parse().unwrap()
+    let anonymous = status
+        .lines()
+        .find(|line| line.starts_with("RssAnon:"))
+        .unwrap();
+    anonymous
+        .split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse()
+        .unwrap()
 }
 
 #[tokio::test]
@@ -128,7 +142,9 @@ async fn a_container_that_may_not_wait_loses_lines_and_counts_them() {
     shim.start().await.unwrap();
     assert_eq!(exited(events).await.code, 3);
     // What was not lost is in order.
-    let text = within(tokio::task::spawn_blocking(move || lines(stream))).await.unwrap();
+    let text = within(tokio::task::spawn_blocking(move || lines(stream)))
+        .await
+        .unwrap();
     let numbers: Vec<u32> = text.lines().filter_map(|line| line.parse().ok()).collect();
     assert!(numbers.is_sorted() && numbers.len() > 1000 && numbers.len() < 1_000_000);
     fixture.shim_ended().await;
@@ -170,13 +186,17 @@ async fn a_logger_that_was_killed_is_started_again() {
     let mut ticks = tokio::time::interval(Duration::from_millis(100));
     while !accepting.is_finished() {
         ticks.tick().await;
-        tokio::io::AsyncWriteExt::write_all(&mut stream, b"again\n").await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut stream, b"again\n")
+            .await
+            .unwrap();
     }
     let second = accepting.await.unwrap();
     let events = shim.subscribe().await.unwrap();
     shim.kill(9, false).await.unwrap();
     exited(events).await;
-    let text = within(tokio::task::spawn_blocking(move || lines(second))).await.unwrap();
+    let text = within(tokio::task::spawn_blocking(move || lines(second)))
+        .await
+        .unwrap();
     assert!(text.starts_with("again\n"), "{text}");
     assert!(fixture.log().starts_with("again\n"));
 }
@@ -184,7 +204,11 @@ async fn a_logger_that_was_killed_is_started_again() {
 #[tokio::test]
 async fn rotated_files_are_compressed_while_the_container_runs_on() {
     let mut fixture = Fixture::new(&["count", "400000", "0"]);
-    for (key, value) in [("max-size", "1m"), ("max-file", "100"), ("compress", "true")] {
+    for (key, value) in [
+        ("max-size", "1m"),
+        ("max-file", "100"),
+        ("compress", "true"),
+    ] {
         fixture.config.log.options.insert(key.into(), value.into());
     }
     let (shim, _) = fixture.spawn().await.unwrap();
@@ -192,9 +216,11 @@ async fn rotated_files_are_compressed_while_the_container_runs_on() {
     shim.start().await.unwrap();
     assert_eq!(exited(events).await.code, 0);
     assert!(fixture.log() == count(0..400_000));
-    let compressed = std::fs::read_dir(fixture.folder.path()).unwrap().filter(|entry| {
-        let name = entry.as_ref().unwrap().file_name();
-        name.to_string_lossy().ends_with(".gz")
-    });
+    let compressed = std::fs::read_dir(fixture.folder.path())
+        .unwrap()
+        .filter(|entry| {
+            let name = entry.as_ref().unwrap().file_name();
+            name.to_string_lossy().ends_with(".gz")
+        });
     assert!(compressed.count() > 0);
 }

@@ -30,7 +30,11 @@ impl Lines {
 
     /// Waits for so many.
     pub(crate) fn take(&self, count: usize) -> Vec<String> {
-        let next = |_| self.0.recv_timeout(Duration::from_secs(30)).expect("a line in time");
+        let next = |_| {
+            self.0
+                .recv_timeout(Duration::from_secs(30))
+                .expect("a line in time")
+        };
         (0..count).map(next).collect()
     }
 }
@@ -96,7 +100,13 @@ if $syslogfacility-text == "local3" then action(type="ompipe" pipe="{fifo}" temp
             .arg(modules)
             .stdout(Stdio::null());
         let process = Guard(engine.on_its_network(|| command.spawn().unwrap()));
-        let lines = Lines::of(std::fs::OpenOptions::new().read(true).write(true).open(&fifo).unwrap());
+        let lines = Lines::of(
+            std::fs::OpenOptions::new()
+                .read(true)
+                .write(true)
+                .open(&fifo)
+                .unwrap(),
+        );
         let rsyslog = Self {
             lines,
             folder,
@@ -125,7 +135,10 @@ if $syslogfacility-text == "local3" then action(type="ompipe" pipe="{fifo}" temp
     /// Waits for so many lines. Before the text of one form there is a space.
     pub(crate) fn take(&self, count: usize) -> Vec<String> {
         let lines = self.lines.take(count);
-        lines.iter().map(|line| line.replacen("| ", "|", 1)).collect()
+        lines
+            .iter()
+            .map(|line| line.replacen("| ", "|", 1))
+            .collect()
     }
 
     /// Where it listens.
@@ -167,10 +180,17 @@ impl Journal {
                 "mount -t tmpfs none /run && mkdir -p /run/systemd/journal /run/log/journal && exec \"$0\"",
             );
             outer.arg(command.get_program());
-            outer.envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
+            outer.envs(
+                command
+                    .get_envs()
+                    .filter_map(|(key, value)| Some((key, value?))),
+            );
             outer
         };
-        command.stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+        command
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0);
         let process = Guard(command.spawn().unwrap());
         let run = PathBuf::from(format!("/proc/{}/root/run", process.0.id()));
         let mut attempts = 0;
@@ -206,7 +226,10 @@ impl Journal {
             .spawn();
         let mut guard = Guard(child.unwrap());
         let output = guard.0.stdout.take().unwrap();
-        Lines::of(Guarded { output, _guard: guard })
+        Lines::of(Guarded {
+            output,
+            _guard: guard,
+        })
     }
 }
 
@@ -240,7 +263,9 @@ pub(crate) fn gelf(engine: &Engine) -> (u16, Lines) {
         while let Ok(length) = socket.recv(&mut buffer) {
             let mut text = String::new();
             let packed = &buffer[..length];
-            if flate2::read::GzDecoder::new(packed).read_to_string(&mut text).is_err()
+            if flate2::read::GzDecoder::new(packed)
+                .read_to_string(&mut text)
+                .is_err()
                 || sender.send(text).is_err()
             {
                 return;

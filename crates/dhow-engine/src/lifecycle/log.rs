@@ -114,7 +114,10 @@ impl Facts {
             path: record.path.clone(),
             args: record.args.clone(),
             // As Go prints a time.
-            created: record.created.strftime("%Y-%m-%d %H:%M:%S%.f +0000 UTC").to_string(),
+            created: record
+                .created
+                .strftime("%Y-%m-%d %H:%M:%S%.f +0000 UTC")
+                .to_string(),
             env: config.env.clone(),
             labels: config.labels.clone(),
             options: record.host.log.options.clone(),
@@ -220,13 +223,22 @@ mod tests {
         for (template, expected) in [
             ("", ""),
             ("plain", "plain"),
-            ("{{.ID}}|{{.Name}}|{{.ImageID}}", "94425ea5f550|b-l|sha256:e50e9"),
-            ("{{.ContainerName}} {{.Command}} {{.DaemonName}}", "/b-l echo hi docker"),
+            (
+                "{{.ID}}|{{.Name}}|{{.ImageID}}",
+                "94425ea5f550|b-l|sha256:e50e9",
+            ),
+            (
+                "{{.ContainerName}} {{.Command}} {{.DaemonName}}",
+                "/b-l echo hi docker",
+            ),
             (
                 "{{.ContainerArgs}} {{.ContainerEnv}} {{.ContainerLabels}} {{.Config}}",
                 "[hi] [X=Y] map[a:b] map[tag:t]",
             ),
-            ("{{upper .Name}} {{.ContainerCreated}}", "B-L 2026-11-21 11:35:04.411109486 +0000 UTC"),
+            (
+                "{{upper .Name}} {{.ContainerCreated}}",
+                "B-L 2026-11-21 11:35:04.411109486 +0000 UTC",
+            ),
         ] {
             assert_eq!(tag(template, facts()).unwrap(), expected);
         }
@@ -247,14 +259,20 @@ mod tests {
         let options = |pairs: &[(&str, &str)], bounded| {
             let mut host = HostConfig::default();
             host.log.driver = "json-file".into();
-            host.log.options = pairs.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
+            host.log.options = pairs
+                .iter()
+                .map(|(k, v)| ((*k).into(), (*v).into()))
+                .collect();
             let log = config(Path::new("/c"), "id", &host, bounded);
             assert_eq!(log.path, Path::new("/c/id-json.log"));
             let pair = |(k, v): (&String, &String)| format!("{k}={v}");
             log.options.iter().map(pair).collect::<Vec<_>>().join(" ")
         };
         assert_eq!(options(&[], true), "max-file=5 max-size=20m");
-        assert_eq!(options(&[("max-file", "2")], true), "max-file=2 max-size=20m");
+        assert_eq!(
+            options(&[("max-file", "2")], true),
+            "max-file=2 max-size=20m"
+        );
         assert_eq!(options(&[("max-size", "1k")], true), "max-size=1k");
         assert_eq!(options(&[("compress", "true")], true), "compress=true");
         assert_eq!(options(&[], false), "");

@@ -191,7 +191,10 @@ impl Fluentd {
         let origin = &config.origin;
         let mut fields = vec![
             ("container_id".to_owned(), origin.container_id.clone()),
-            ("container_name".to_owned(), format!("/{}", origin.container_name)),
+            (
+                "container_name".to_owned(),
+                format!("/{}", origin.container_name),
+            ),
         ];
         for (key, value) in &config.attributes {
             fields.push((key.clone(), value.clone()));

@@ -235,7 +235,9 @@ fn send_chunks(link: &mut Link, message: &[u8], id: u64) -> Result<(), Error> {
 fn seed() -> u64 {
     let nanos = SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs() << 30 | u64::from(since.subsec_nanos()));
+        .map_or(0, |since| {
+            since.as_secs() << 30 | u64::from(since.subsec_nanos())
+        });
     nanos.rotate_left(20) ^ u64::from(std::process::id())
 }
 

@@ -87,10 +87,8 @@ impl Journald {
 
     /// A message that is too long for a datagram goes as a sealed file.
     fn send_file(&self) -> io::Result<()> {
-        let file = rustix::fs::memfd_create(
-            "journal",
-            MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING,
-        )?;
+        let file =
+            rustix::fs::memfd_create("journal", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
         let mut file = File::from(file);
         file.write_all(&self.message)?;
         let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL;
@@ -180,7 +178,9 @@ mod tests {
         let path = folder.path().join("socket");
         let journal = UnixDatagram::bind(&path).unwrap();
         let mut config = LogConfig::default();
-        config.attributes.insert("big".into(), "x".repeat(4_000_000));
+        config
+            .attributes
+            .insert("big".into(), "x".repeat(4_000_000));
         let mut driver = Journald::at(&path, &config).unwrap();
         driver
             .deliver(&Entry {
@@ -193,7 +193,10 @@ mod tests {
         let mut buffer = [0; 16];
         let (length, files) = dhow_sys::fds::receive_with_fds(&journal, &mut buffer).unwrap();
         assert_eq!((length, files.len()), (0, 1));
-        let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&files[0]));
+        let path = format!(
+            "/proc/self/fd/{}",
+            std::os::fd::AsRawFd::as_raw_fd(&files[0])
+        );
         let text = std::fs::read_to_string(path).unwrap();
         assert!(text.len() > 4_000_000 && text.contains("MESSAGE=line\n"));
     }

@@ -81,7 +81,11 @@ fn facility(text: &str) -> Result<u8, String> {
         return Ok(3);
     }
     if let Some(place) = FACILITIES.iter().position(|name| *name == text) {
-        let number = if place < FIRST_LOCAL { place } else { place + 4 };
+        let number = if place < FIRST_LOCAL {
+            place
+        } else {
+            place + 4
+        };
         return Ok(u8::try_from(number).unwrap_or(3));
     }
     match text.parse() {
@@ -175,7 +179,14 @@ mod tests {
 
     #[test]
     fn facilities_have_their_numbers() {
-        for (text, number) in [("", 3), ("kern", 0), ("ftp", 11), ("local0", 16), ("local7", 23), ("13", 13)] {
+        for (text, number) in [
+            ("", 3),
+            ("kern", 0),
+            ("ftp", 11),
+            ("local0", 16),
+            ("local7", 23),
+            ("13", 13),
+        ] {
             assert_eq!(facility(text), Ok(number), "{text}");
         }
     }

@@ -178,7 +178,10 @@ fn syslog(bytes: &[u8]) -> Vec<Vec<u8>> {
 fn counted(bytes: &[u8]) -> Vec<Vec<u8>> {
     let (mut rest, mut lines) = (bytes, Vec::new());
     while let Some(space) = memchr::memchr(b' ', rest) {
-        let length: usize = std::str::from_utf8(&rest[..space]).unwrap().parse().unwrap();
+        let length: usize = std::str::from_utf8(&rest[..space])
+            .unwrap()
+            .parse()
+            .unwrap();
         let Some(message) = rest.get(space + 1..space + 1 + length) else {
             break;
         };
@@ -244,7 +247,10 @@ fn fluentd(bytes: &[u8]) -> Vec<Vec<u8>> {
             let rest = &bytes[at + 4..];
             let (length, from) = match *rest.first()? {
                 0xd9 => (usize::from(*rest.get(1)?), 2),
-                0xda => (usize::from(*rest.get(1)?) << 8 | usize::from(*rest.get(2)?), 3),
+                0xda => (
+                    usize::from(*rest.get(1)?) << 8 | usize::from(*rest.get(2)?),
+                    3,
+                ),
                 short => (usize::from(short & 31), 1),
             };
             rest.get(from..from + length).map(<[u8]>::to_vec)
@@ -302,7 +308,10 @@ fn lines_arrive_over_streams() {
             "fluentd",
             "fluentd-address",
             "tcp",
-            &[("fluentd-sub-second-precision", "true"), ("fluentd-write-timeout", "5s")],
+            &[
+                ("fluentd-sub-second-precision", "true"),
+                ("fluentd-write-timeout", "5s"),
+            ],
             fluentd,
         ),
     ] {
@@ -318,7 +327,13 @@ fn lines_arrive_over_streams() {
 fn lines_arrive_over_datagrams() {
     let compressions: [(&[(&str, &str)], Decode); 3] = [
         (&[], gelf_gzip),
-        (&[("gelf-compression-type", "zlib"), ("gelf-compression-level", "9")], gelf_zlib),
+        (
+            &[
+                ("gelf-compression-type", "zlib"),
+                ("gelf-compression-level", "9"),
+            ],
+            gelf_zlib,
+        ),
         (&[("gelf-compression-type", "none")], gelf_plain),
     ];
     let (receiver, port) = udp();
@@ -363,7 +378,10 @@ fn lines_arrive_over_unix_sockets() {
 fn a_long_document_is_sent_in_chunks() {
     let (receiver, port) = udp();
     let address = format!("udp://127.0.0.1:{port}");
-    let options = [("gelf-address", address.as_str()), ("gelf-compression-type", "none")];
+    let options = [
+        ("gelf-address", address.as_str()),
+        ("gelf-compression-type", "none"),
+    ];
     let mut driver = open_with("gelf", &options);
     let line = vec![b'x'; 10_000];
     driver.deliver(&entry(&line)).unwrap();
@@ -416,7 +434,10 @@ fn a_receiver_that_comes_back_is_found_again() {
 fn a_driver_begins_only_with_its_receiver() {
     let refused = |driver: &str, option: &str, address: &str| {
         let opened = open(&config(driver, &[(option, address)]));
-        opened.map(drop).map_err(|error| error.to_string()).unwrap_err()
+        opened
+            .map(drop)
+            .map_err(|error| error.to_string())
+            .unwrap_err()
     };
     let (receiver, port) = tcp(0);
     drop(receiver);
@@ -436,7 +457,10 @@ fn a_driver_begins_only_with_its_receiver() {
     open(&config("fluentd", &options)).unwrap();
     if !Path::new("/run/systemd/journal/socket").exists() {
         assert_eq!(
-            open(&config("journald", &[])).map(drop).unwrap_err().to_string(),
+            open(&config("journald", &[]))
+                .map(drop)
+                .unwrap_err()
+                .to_string(),
             "journald is not enabled on this host"
         );
     }
@@ -462,7 +486,10 @@ fn fluentd_tells_parts_and_waits_for_acknowledgements() {
         second.write_all(&answer).unwrap();
         length
     });
-    let options = [("fluentd-address", address.as_str()), ("fluentd-request-ack", "true")];
+    let options = [
+        ("fluentd-address", address.as_str()),
+        ("fluentd-request-ack", "true"),
+    ];
     let mut driver = open_with("fluentd", &options);
     let part = Part {
         id: 1,
@@ -495,22 +522,34 @@ fn syslog_goes_over_tls_to_those_who_are_trusted() {
         .unwrap();
     let server = Arc::new(server);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("tcp+tls://localhost:{}", listener.local_addr().unwrap().port());
+    let address = format!(
+        "tcp+tls://localhost:{}",
+        listener.local_addr().unwrap().port()
+    );
     let (sender, got) = mpsc::channel();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let connection = rustls::ServerConnection::new(Arc::clone(&server)).unwrap();
-            pour(&mut rustls::StreamOwned::new(connection, stream.unwrap()), &sender);
+            pour(
+                &mut rustls::StreamOwned::new(connection, stream.unwrap()),
+                &sender,
+            );
         }
     });
     let receiver = detached(got);
     let ca = ca.display().to_string();
-    let base = [("syslog-address", address.as_str()), ("syslog-format", "rfc5424")];
+    let base = [
+        ("syslog-address", address.as_str()),
+        ("syslog-format", "rfc5424"),
+    ];
     let trusted = [&base[..], &[("syslog-tls-ca-cert", ca.as_str())]].concat();
     let mut driver = open_with("syslog", &trusted);
     brings_lines(&mut *driver, &receiver, counted);
     drop(driver);
-    let untrusted = open(&config("syslog", &base)).map(drop).unwrap_err().to_string();
+    let untrusted = open(&config("syslog", &base))
+        .map(drop)
+        .unwrap_err()
+        .to_string();
     assert!(untrusted.contains("certificate"), "{untrusted}");
     let anybody = [&base[..], &[("syslog-tls-skip-verify", "true")]].concat();
     let mut driver = open_with("syslog", &anybody);

@@ -163,7 +163,13 @@ mod tests {
         let Next::Entries(entries) = queue.take() else {
             unreachable!("there are entries");
         };
-        assert_eq!(entries.iter().map(|entry| entry.line[0]).collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(
+            entries
+                .iter()
+                .map(|entry| entry.line[0])
+                .collect::<Vec<_>>(),
+            [0, 1]
+        );
         // What was taken and is not delivered yet counts still.
         queue.push(&entry(b"more of it"));
         assert_eq!(queue.dropped(), 9);

@@ -159,7 +159,11 @@ fn dial_tcp(host: &str, port: u16) -> Result<TcpStream, String> {
 fn dial_udp(host: &str, port: u16) -> Result<UdpSocket, String> {
     let mut failed = format!("dial udp: lookup {host}: no such host");
     for address in resolve("udp", host, port)? {
-        let any = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+        let any = if address.is_ipv4() {
+            "0.0.0.0:0"
+        } else {
+            "[::]:0"
+        };
         match UdpSocket::bind(any).and_then(|socket| socket.connect(address).map(|()| socket)) {
             Ok(socket) => return Ok(socket),
             Err(error) => failed = dialled("udp", &address.to_string(), &error),

@@ -34,7 +34,10 @@ impl Tls {
             (Some(path), false) => {
                 let shown = path.display();
                 let unusable = |error: dhow_tls::Error| {
-                    format!("could not read CA certificate \"{shown}\": {}", text(&error))
+                    format!(
+                        "could not read CA certificate \"{shown}\": {}",
+                        text(&error)
+                    )
                 };
                 let mut roots = RootCertStore::empty();
                 for certificate in dhow_tls::certificates(path).map_err(unusable)? {
@@ -52,7 +55,10 @@ impl Tls {
         let identity = match (&files.cert, &files.key) {
             (None, None) => None,
             (cert, key) => {
-                let (cert, key) = (cert.clone().unwrap_or_default(), key.clone().unwrap_or_default());
+                let (cert, key) = (
+                    cert.clone().unwrap_or_default(),
+                    key.clone().unwrap_or_default(),
+                );
                 let identity = dhow_tls::identity(&cert, &key)
                     .map_err(|error| format!("Could not load X509 key pair: {}", text(&error)))?;
                 Some(identity)
@@ -70,8 +76,8 @@ impl Tls {
         host: &str,
     ) -> Result<StreamOwned<ClientConnection, TcpStream>, String> {
         let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
-        let mut connection = ClientConnection::new(Arc::clone(&self.0), name)
-            .map_err(|error| error.to_string())?;
+        let mut connection =
+            ClientConnection::new(Arc::clone(&self.0), name).map_err(|error| error.to_string())?;
         plain
             .set_read_timeout(Some(super::connection::DIAL))
             .map_err(|error| go_text(&error))?;

@@ -98,7 +98,9 @@ fn compressed(log: &Log) {
         let names = std::fs::read_dir(log.folder.path()).unwrap();
         names
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .any(|name| name.ends_with(".new") || name.rsplit('.').next().unwrap().parse::<u32>().is_ok())
+            .any(|name| {
+                name.ends_with(".new") || name.rsplit('.').next().unwrap().parse::<u32>().is_ok()
+            })
     };
     while plain() {
         watch.wait(never.as_fd()).unwrap();
@@ -108,11 +110,20 @@ fn compressed(log: &Log) {
 
 #[test]
 fn compressed_files_are_read_like_others() {
-    let mut log = Log::new(&[("max-size", "20k"), ("max-file", "100"), ("compress", "true")]);
+    let mut log = Log::new(&[
+        ("max-size", "20k"),
+        ("max-file", "100"),
+        ("compress", "true"),
+    ]);
     log.numbers(0..5000);
     compressed(&log);
     let names = std::fs::read_dir(log.folder.path()).unwrap();
-    assert!(names.filter(|entry| entry.as_ref().unwrap().path().extension().unwrap() == "gz").count() > 10);
+    assert!(
+        names
+            .filter(|entry| entry.as_ref().unwrap().path().extension().unwrap() == "gz")
+            .count()
+            > 10
+    );
     assert_eq!(log.read(plain()), numbers(0..5000));
     for count in [1, 300, 1100, 4999, 9000] {
         let expected = numbers(5000 - count.min(5000)..5000);
@@ -132,7 +143,11 @@ fn compressed_files_are_read_like_others() {
 
 #[test]
 fn a_follower_sees_every_line_once_while_files_are_compressed() {
-    let mut log = Log::new(&[("max-size", "3k"), ("max-file", "1000"), ("compress", "true")]);
+    let mut log = Log::new(&[
+        ("max-size", "3k"),
+        ("max-file", "1000"),
+        ("compress", "true"),
+    ]);
     let source = log.source();
     let (stopped, stop) = follow_stop().unwrap();
     let options = ReadOptions {

@@ -22,17 +22,41 @@ fn unknown_drivers_and_options() {
             "a=b",
             "error looking up logging plugin splunk: plugin \"splunk\" not found",
         ),
-        ("", "foo=1", "unknown log opt 'foo' for json-file log driver"),
+        (
+            "",
+            "foo=1",
+            "unknown log opt 'foo' for json-file log driver",
+        ),
         (
             "json-file",
             "syslog-address=",
             "unknown log opt 'syslog-address' for json-file log driver",
         ),
-        ("local", "labels=1", "unknown log opt 'labels' for log driver local"),
-        ("local", "foo=1", "unknown log opt 'foo' for log driver local"),
-        ("syslog", "max-size=1", "unknown log opt 'max-size' for syslog log driver"),
-        ("journald", "foo=1", "unknown log opt 'foo' for journald log driver"),
-        ("fluentd", "foo=1", "unknown log opt 'foo' for fluentd log driver"),
+        (
+            "local",
+            "labels=1",
+            "unknown log opt 'labels' for log driver local",
+        ),
+        (
+            "local",
+            "foo=1",
+            "unknown log opt 'foo' for log driver local",
+        ),
+        (
+            "syslog",
+            "max-size=1",
+            "unknown log opt 'max-size' for syslog log driver",
+        ),
+        (
+            "journald",
+            "foo=1",
+            "unknown log opt 'foo' for journald log driver",
+        ),
+        (
+            "fluentd",
+            "foo=1",
+            "unknown log opt 'foo' for fluentd log driver",
+        ),
         (
             "fluentd",
             "fluentd-async-connect=true",
@@ -49,7 +73,11 @@ fn unknown_drivers_and_options() {
 #[test]
 fn modes_and_the_cache() {
     for (driver, options, text) in [
-        ("local", &["mode=x"][..], "logger: logging mode not supported: x"),
+        (
+            "local",
+            &["mode=x"][..],
+            "logger: logging mode not supported: x",
+        ),
         (
             "",
             &["max-buffer-size=1m"],
@@ -65,10 +93,24 @@ fn modes_and_the_cache() {
             &["cache-disabled=x"],
             "invalid value for option cache-disabled: x",
         ),
-        ("json-file", &["cache-disabled=true", "cache-max-size=x"], ""),
+        (
+            "json-file",
+            &["cache-disabled=true", "cache-max-size=x"],
+            "",
+        ),
         ("local", &["mode=non-blocking", "max-buffer-size=4m"], ""),
         // Docker looks at the values of these when the container is started.
-        ("json-file", &["max-size=x", "max-file=0", "compress=x", "tag={{", "labels-regex=["], ""),
+        (
+            "json-file",
+            &[
+                "max-size=x",
+                "max-file=0",
+                "compress=x",
+                "tag={{",
+                "labels-regex=[",
+            ],
+            "",
+        ),
     ] {
         assert_eq!(refused(driver, options), text, "{driver} {options:?}");
     }
@@ -80,8 +122,14 @@ fn values_of_syslog() {
         ("syslog-address=foo", "unsupported scheme: ''"),
         ("syslog-address=foo://x", "unsupported scheme: 'foo'"),
         ("syslog-address=udp://", ""),
-        ("syslog-address=tcp://h:1:2", "address h:1:2: too many colons in address"),
-        ("syslog-address=unix:///nope", "stat /nope: no such file or directory"),
+        (
+            "syslog-address=tcp://h:1:2",
+            "address h:1:2: too many colons in address",
+        ),
+        (
+            "syslog-address=unix:///nope",
+            "stat /nope: no such file or directory",
+        ),
         ("syslog-address=unix:///tmp", ""),
         ("syslog-address=tcp://localhost", ""),
         ("syslog-address=tcp+tls://localhost:1", ""),
@@ -165,13 +213,23 @@ fn values_of_gelf() {
         ("foo://x", protocol),
         ("udp://x", please),
         ("udp://127.0.0.1", please),
-        ("udp://x:y", "parse \"udp://x:y\": invalid port \":y\" after host"),
+        (
+            "udp://x:y",
+            "parse \"udp://x:y\": invalid port \":y\" after host",
+        ),
         ("udp://:1", ""),
         ("udp://127.0.0.1:1/p", ""),
     ] {
-        assert_eq!(refused("gelf", &[&format!("gelf-address={address}")]), text, "{address}");
+        assert_eq!(
+            refused("gelf", &[&format!("gelf-address={address}")]),
+            text,
+            "{address}"
+        );
     }
-    let (udp, tcp) = ("gelf-address=udp://127.0.0.1:1", "gelf-address=tcp://127.0.0.1:1");
+    let (udp, tcp) = (
+        "gelf-address=udp://127.0.0.1:1",
+        "gelf-address=tcp://127.0.0.1:1",
+    );
     for (address, option, text) in [
         (
             udp,
@@ -185,15 +243,43 @@ fn values_of_gelf() {
             "unknown value \"10\" for log opt \"gelf-compression-level\" for gelf log driver",
         ),
         (udp, "compression-level=-1", ""),
-        (udp, "tcp-max-reconnect=1", "\"gelf-tcp-max-reconnect\" is only valid for TCP"),
-        (udp, "tcp-reconnect-delay=1", "\"gelf-tcp-reconnect-delay\" is only valid for TCP"),
-        (tcp, "compression-type=gzip", "compression is only supported on UDP"),
-        (tcp, "compression-level=1", "compression is only supported on UDP"),
-        (tcp, "tcp-max-reconnect=-1", "\"gelf-tcp-max-reconnect\" must be a positive integer"),
+        (
+            udp,
+            "tcp-max-reconnect=1",
+            "\"gelf-tcp-max-reconnect\" is only valid for TCP",
+        ),
+        (
+            udp,
+            "tcp-reconnect-delay=1",
+            "\"gelf-tcp-reconnect-delay\" is only valid for TCP",
+        ),
+        (
+            tcp,
+            "compression-type=gzip",
+            "compression is only supported on UDP",
+        ),
+        (
+            tcp,
+            "compression-level=1",
+            "compression is only supported on UDP",
+        ),
+        (
+            tcp,
+            "tcp-max-reconnect=-1",
+            "\"gelf-tcp-max-reconnect\" must be a positive integer",
+        ),
         (tcp, "tcp-max-reconnect=0", ""),
-        (tcp, "tcp-reconnect-delay=x", "\"gelf-tcp-reconnect-delay\" must be a positive integer"),
+        (
+            tcp,
+            "tcp-reconnect-delay=x",
+            "\"gelf-tcp-reconnect-delay\" must be a positive integer",
+        ),
     ] {
-        assert_eq!(refused("gelf", &[address, &format!("gelf-{option}")]), text, "{option}");
+        assert_eq!(
+            refused("gelf", &[address, &format!("gelf-{option}")]),
+            text,
+            "{option}"
+        );
     }
 }
 
@@ -207,11 +293,18 @@ fn what_a_log_needs() {
             ..LogConfig::default()
         })
     };
-    let needs = |file, remote, buffer| Plan { file, remote, buffer };
+    let needs = |file, remote, buffer| Plan {
+        file,
+        remote,
+        buffer,
+    };
     assert_eq!(plan("", &[]), needs(true, false, None));
     assert_eq!(plan("none", &[]), needs(false, false, None));
     assert_eq!(plan("gelf", &[]), needs(true, true, None));
-    assert_eq!(plan("gelf", &[("cache-disabled", "true")]), needs(false, true, None));
+    assert_eq!(
+        plan("gelf", &[("cache-disabled", "true")]),
+        needs(false, true, None)
+    );
     assert_eq!(
         plan("local", &[("mode", "non-blocking")]),
         needs(true, false, Some(1024 * 1024))

@@ -26,7 +26,10 @@ impl FileOptions {
         match config.driver.as_str() {
             "" | "json-file" => Self::json_file(options),
             "local" => Self::local(options, ["max-size", "max-file", "compress"]),
-            _ => Self::local(options, ["cache-max-size", "cache-max-file", "cache-compress"]),
+            _ => Self::local(
+                options,
+                ["cache-max-size", "cache-max-file", "cache-compress"],
+            ),
         }
         .map_err(Error::Driver)
     }
@@ -63,7 +66,10 @@ impl FileOptions {
         })
     }
 
-    fn local(options: &Options, [size_name, files_name, compress_name]: [&str; 3]) -> Result<Self, String> {
+    fn local(
+        options: &Options,
+        [size_name, files_name, compress_name]: [&str; 3],
+    ) -> Result<Self, String> {
         let max_size = match text(options, size_name) {
             "" => LOCAL_SIZE,
             value => size(value, 1024.0)
@@ -116,20 +122,37 @@ mod tests {
     /// As a real engine (28.5) said when it started a container.
     #[test]
     fn wrong_values_have_dockers_texts() {
-        let compress = "compress cannot be true when max-file is less than 2 or max-size is not set";
+        let compress =
+            "compress cannot be true when max-file is less than 2 or max-size is not set";
         for (driver, options, text) in [
-            ("json-file", &["max-size=0"][..], "max-size must be a positive number"),
+            (
+                "json-file",
+                &["max-size=0"][..],
+                "max-size must be a positive number",
+            ),
             ("json-file", &["max-size=x"], "invalid size: 'x'"),
             ("", &["max-size=-1"], "invalid size: '-1'"),
             ("", &["max-size=1q"], "invalid suffix: 'q'"),
             ("", &["max-size="], "invalid size: ''"),
             ("", &["max-file=0"], "max-file cannot be less than 1"),
-            ("", &["max-file=x"], "strconv.Atoi: parsing \"x\": invalid syntax"),
-            ("", &["compress=x"], "strconv.ParseBool: parsing \"x\": invalid syntax"),
+            (
+                "",
+                &["max-file=x"],
+                "strconv.Atoi: parsing \"x\": invalid syntax",
+            ),
+            (
+                "",
+                &["compress=x"],
+                "strconv.ParseBool: parsing \"x\": invalid syntax",
+            ),
             ("", &["compress=true"], compress),
             ("", &["compress=true", "max-file=2"], compress),
             ("", &["compress=true", "max-file=2", "max-size=10"], ""),
-            ("local", &["max-size=x"], "invalid value for max-size: x: invalid size: 'x'"),
+            (
+                "local",
+                &["max-size=x"],
+                "invalid value for max-size: x: invalid size: 'x'",
+            ),
             (
                 "local",
                 &["max-file=x"],

@@ -102,7 +102,8 @@ impl RotatingFile {
         self.file = open_file(&self.path).map_err(failed)?;
         self.size = 0;
         if let Some(lock) = lock {
-            self.compressor.wake(&self.path, self.options.max_file, &lock);
+            self.compressor
+                .wake(&self.path, self.options.max_file, &lock);
         }
         Ok(())
     }
@@ -121,7 +122,10 @@ impl RotatingFile {
             let next = number + 1;
             rename_if_there(&numbered(&self.path, number), &numbered(&self.path, next))?;
             if self.options.compress {
-                rename_if_there(&compressed(&self.path, number), &compressed(&self.path, next))?;
+                rename_if_there(
+                    &compressed(&self.path, number),
+                    &compressed(&self.path, next),
+                )?;
             }
         }
         rename_if_there(&self.path, &numbered(&self.path, 1))

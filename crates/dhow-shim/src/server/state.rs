@@ -27,6 +27,10 @@ use crate::protocol::{ExecState, Response, ShimStatus};
 use crate::record::{self, ExitRecord, Lock};
 use crate::{SHIM_VERSION, ShimConfig};
 
+/// For how many milliseconds nothing must happen before memory is given back: within a burst it would be taken again
+/// at once.
+const PAUSE: u64 = 20;
+
 /// Where the container is in its life.
 #[derive(Debug)]
 pub(super) struct Life {
@@ -192,10 +196,9 @@ impl Server {
     pub(super) fn run(&mut self) -> ExitCode {
         while !self.is_over() {
             let tidy = !self.untidy && !self.buffer.is_large();
-            let patience = if tidy {
-                self.milliseconds_left()
-            } else {
-                Some(0)
+            let patience = match self.milliseconds_left() {
+                left if tidy => left,
+                left => Some(left.map_or(PAUSE, |left| left.min(PAUSE))),
             };
             let Ok(events) = self.poller.wait(patience) else {
                 return ExitCode::FAILURE;

@@ -25,7 +25,10 @@ impl Packer {
         match (u8::try_from(length), u16::try_from(length)) {
             (Ok(length @ 0..=15), _) => self.bytes.push(0x80 | length),
             (_, Ok(length)) => self.sized(0xde, &length.to_be_bytes()),
-            _ => self.sized(0xdf, &u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes()),
+            _ => self.sized(
+                0xdf,
+                &u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes(),
+            ),
         }
     }
 
@@ -85,7 +88,10 @@ mod tests {
         assert_eq!(packed(&|p| p.text(b"ab")), [0xa2, b'a', b'b']);
         assert_eq!(packed(&|p| p.text(&[b'x'; 64]))[..3], [0xd9, 64, b'x']);
         assert_eq!(packed(&|p| p.text(&[b'x'; 300]))[..4], [0xda, 1, 44, b'x']);
-        assert_eq!(packed(&|p| p.seconds(0x6b01_8188)), [0xce, 0x6b, 1, 0x81, 0x88]);
+        assert_eq!(
+            packed(&|p| p.seconds(0x6b01_8188)),
+            [0xce, 0x6b, 1, 0x81, 0x88]
+        );
         assert_eq!(packed(&|p| p.event_time(1, 2)), [0xd7, 0, 0, 0, 0, 1]);
     }
 }

@@ -138,7 +138,11 @@ mod tests {
         let utc = TimeZone::UTC;
         for (format, secure, expected) in [
             (Format::Local, false, "<30>Mar  1 00:00:00 tag[7]: hello\n"),
-            (Format::Rfc3164, true, "<30>Mar  1 00:00:00 vm tag[7]: hello\n"),
+            (
+                Format::Rfc3164,
+                true,
+                "<30>Mar  1 00:00:00 vm tag[7]: hello\n",
+            ),
             (
                 Format::Rfc5424,
                 false,
