@@ -58,6 +58,9 @@ pub enum Error {
         #[source]
         source: Box<Error>,
     },
+    /// A container cannot have the name that it was to get.
+    #[error("Error when allocating new name")]
+    NewName(#[source] Box<Error>),
     /// The container runs and was not to be removed by force.
     #[error("cannot remove container \"{name}\"")]
     Remove {
@@ -178,7 +181,9 @@ impl Classify for Error {
             Self::AmbiguousContainer(_) => ErrorKind::InvalidArgument,
             Self::NameTaken { .. } | Self::Conflict(_) => ErrorKind::Conflict,
             Self::NotModified(_) => ErrorKind::NotModified,
-            Self::Operation { source, .. } | Self::Remove { source, .. } => source.kind(),
+            Self::Operation { source, .. } | Self::Remove { source, .. } | Self::NewName(source) => {
+                source.kind()
+            }
             Self::Task(TaskError(source)) | Self::Exec(source) | Self::Supervisor(source) => {
                 source.kind()
             }

@@ -81,10 +81,11 @@ impl Filters {
             let parsed = match value.as_str() {
                 "1" | "true" | "True" | "TRUE" | "t" | "T" => true,
                 "0" | "false" | "False" | "FALSE" | "f" | "F" => false,
-                _ => return Err(Invalid::new(format!("invalid filter '{key}={value}'"))),
+                _ => return Err(Invalid::new(format!("invalid filter '{key}=[{value}]'"))),
             };
             if flag.is_some_and(|flag| flag != parsed) {
-                return Err(Invalid::new(format!("invalid filter '{key}={value}'")));
+                let values = self.get(key).join(" ");
+                return Err(Invalid::new(format!("invalid filter '{key}=[{values}]'")));
             }
             flag = Some(parsed);
         }

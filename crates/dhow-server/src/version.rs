@@ -12,7 +12,7 @@ use dhow_errdefs::ErrorKind;
 use futures::FutureExt;
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderName, HeaderValue, StatusCode, Uri, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 
 use crate::error::ApiError;
 
@@ -82,6 +82,8 @@ pub(crate) async fn negotiate(mut request: Request, next: Next) -> Response {
     let version = take_version(&mut request);
     let mut response = match check(version) {
         Err(refusal) => *refusal,
+        Ok(_) if request.method() == Method::OPTIONS => StatusCode::OK.into_response(),
+        Ok(_) if is_wrong_head(&request) => ApiError::no_page().into_response(),
         Ok(version) => {
             request.extensions_mut().insert(version);
             // A panic is a bug; it must cost one request, not the connection's other ones or the answer's form.
@@ -110,6 +112,12 @@ pub(crate) async fn negotiate(mut request: Request, next: Next) -> Response {
         );
     }
     response
+}
+
+/// Whether this is a HEAD of something that Docker has no HEAD for: only the ping and a container's files have one.
+fn is_wrong_head(request: &Request) -> bool {
+    let path = request.uri().path();
+    request.method() == Method::HEAD && path != "/_ping" && !path.ends_with("/archive")
 }
 
 /// The version of the path's prefix, which is removed; doubled slashes go too.

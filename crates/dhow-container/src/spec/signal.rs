@@ -68,10 +68,12 @@ impl FromStr for Signal {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let fail = || Invalid::new(format!("invalid signal: {text}"));
         if let Ok(number) = text.parse::<i32>() {
-            return if (1..=RT_MAX).contains(&number) {
-                Ok(Self(number))
-            } else {
-                Err(fail())
+            return match number {
+                1..=RT_MAX => Ok(Self(number)),
+                0 => Err(fail()),
+                _ => Err(Invalid::new(format!(
+                    "the linux daemon does not support signal {number}"
+                ))),
             };
         }
         let upper = text.to_ascii_uppercase();
@@ -132,7 +134,12 @@ mod tests {
         for (text, number) in cases {
             assert_eq!(text.parse::<Signal>().unwrap().number(), number, "{text}");
         }
-        for text in ["", "0", "65", "NOPE", "RTMIN+40", "-1"] {
+        for text in ["65", "-1"] {
+            let error = text.parse::<Signal>().unwrap_err();
+            let expected = format!("the linux daemon does not support signal {text}");
+            assert_eq!(error.to_string(), expected);
+        }
+        for text in ["", "0", "NOPE", "RTMIN+40"] {
             let error = text.parse::<Signal>().unwrap_err();
             assert_eq!(error.to_string(), format!("invalid signal: {text}"));
         }

@@ -15,7 +15,10 @@ impl Containers {
         if new.is_empty() {
             return Err(Invalid::new("Neither old nor new names may be empty").into());
         }
-        let new = validate::name(new)?.to_owned();
+        let bare = new.strip_prefix('/').unwrap_or(new);
+        let new = validate::name(&format!("/{bare}"))
+            .map_err(|error| unusable(error.into()))?
+            .to_owned();
         let _guard = container.lifecycle.lock().await;
         let old = container.record().name.clone();
         if old == new {
@@ -24,7 +27,10 @@ impl Containers {
             )
             .into());
         }
-        services.containers.take_name(&new, &container.id)?;
+        services
+            .containers
+            .take_name(&new, &container.id)
+            .map_err(unusable)?;
         let saved = container.save(&services.db, |record| record.name.clone_from(&new));
         let record = match saved {
             Ok(record) => record,
@@ -43,4 +49,8 @@ impl Containers {
         services.tell_with(&record, "rename", &[("oldName", &format!("/{old}"))]);
         Ok(())
     }
+}
+
+fn unusable(source: Error) -> Error {
+    Error::NewName(Box::new(source))
 }

@@ -62,7 +62,7 @@ impl Containers {
             None | Some("") => Signal::KILL,
             Some(text) => text.parse().map_err(|error| fail(Error::Invalid(error)))?,
         };
-        let container = self.services.find(name)?;
+        let container = self.services.find(name).map_err(fail)?;
         let mut exits = container.exits();
         let seen = exits.borrow_and_update().count;
         send(&self.services, &container, signal)

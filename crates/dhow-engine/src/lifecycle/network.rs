@@ -11,7 +11,7 @@ use crate::events::EventKind;
 use crate::services::Services;
 use crate::store::Container;
 use crate::{Error, Result};
-use dhow_container::spec::{EndpointSettings, NetworkMode, Port, PortBinding, Protocol};
+use dhow_container::spec::{EndpointSettings, Invalid, NetworkMode, Port, PortBinding, Protocol};
 
 /// What a container holds of its networks while it is started.
 #[derive(Debug, Default)]
@@ -307,6 +307,19 @@ pub(crate) fn connect(
             "container sharing network namespace with another container or host cannot be connected to any other network"
                 .into(),
         ));
+    }
+    let is_none = |name: &str| name == "none";
+    if network.name == "host" {
+        return Err(Invalid::new(
+            "cannot connect container to host network - container must be created in host network mode",
+        )
+        .into());
+    }
+    if is_none(&network.name) || record.networks.keys().any(|name| is_none(name)) {
+        return Err(Invalid::new(
+            "container cannot be connected to multiple networks with one of the networks in private (none) mode",
+        )
+        .into());
     }
     if record.networks.contains_key(&network.name) {
         let taken = dhow_network::Error::AlreadyConnected {

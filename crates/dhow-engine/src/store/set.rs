@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::Container;
+use dhow_container::spec::Invalid;
+
 use crate::{Error, Result};
 
 /// All containers. No lock is held while something is waited for.
@@ -32,7 +34,7 @@ impl ContainerSet {
     pub(crate) fn find(&self, name: &str) -> Result<Arc<Container>> {
         let missing = || Error::NoSuchContainer(name.to_owned());
         if name.is_empty() {
-            return Err(missing());
+            return Err(Invalid::new("invalid name or ID supplied: \"\"").into());
         }
         let inner = self.read();
         if let Some(container) = inner.containers.get(name) {

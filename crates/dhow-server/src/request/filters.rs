@@ -25,12 +25,13 @@ pub(crate) fn filter_values(query: &Query) -> Result<BTreeMap<String, Vec<String
     let Some(text) = query.some("filters") else {
         return Ok(BTreeMap::new());
     };
-    let values: BTreeMap<String, Values> =
+    let values: Option<BTreeMap<String, Option<Values>>> =
         serde_json::from_str(text).map_err(|_| ApiError::invalid("invalid filter"))?;
-    let values = values.into_iter().map(|(key, values)| {
+    let values = values.unwrap_or_default().into_iter().map(|(key, values)| {
         let values = match values {
-            Values::List(values) => values,
-            Values::Set(set) => set
+            None => Vec::new(),
+            Some(Values::List(values)) => values,
+            Some(Values::Set(set)) => set
                 .into_iter()
                 .filter_map(|(value, wanted)| wanted.then_some(value))
                 .collect(),
@@ -59,7 +60,10 @@ mod tests {
         ] {
             assert_eq!(parse(text).unwrap().get("label"), ["a=b"], "{text}");
         }
-        assert!(parse("").unwrap().is_empty());
+        for text in ["", "null"] {
+            assert!(parse(text).unwrap().is_empty(), "{text}");
+        }
+        assert!(!parse(r#"{"label":null}"#).unwrap().contains("label"));
     }
 
     #[test]

@@ -1,10 +1,16 @@
 //! Query parameters, read as moby's `httputils` does.
 
+use std::num::IntErrorKind;
+
 use axum::extract::FromRequestParts;
+use dhow_errdefs::ErrorKind;
 use dhow_oci::Platform;
 use http::request::Parts;
 use jiff::Timestamp;
+use serde_json::Value;
 
+use super::go_json;
+use crate::ApiVersion;
 use crate::error::{ApiError, Result};
 
 /// The query of a request, decoded.
@@ -46,11 +52,13 @@ impl Query {
         !matches!(value.as_str(), "" | "0" | "no" | "false" | "none")
     }
 
-    /// The number `key`.
+    /// The number `key`; what is none is an internal error, as in Docker.
     pub(crate) fn number(&self, key: &str) -> Result<Option<i64>> {
         let parse = |text: &str| {
-            text.parse().map_err(|_| {
-                ApiError::invalid(format!("strconv.Atoi: parsing {text:?}: invalid syntax"))
+            text.parse::<i64>().map_err(|error| {
+                let why = why_no_number(error.kind());
+                let text = format!("strconv.Atoi: parsing {text:?}: {why}");
+                ApiError::new(ErrorKind::System, text)
             })
         };
         self.some(key).map(parse).transpose()
@@ -59,36 +67,92 @@ impl Query {
     /// A terminal's size in rows or columns.
     pub(crate) fn size(&self, key: &str, what: &str) -> Result<u16> {
         let text = self.get(key);
-        text.parse::<u32>()
-            .ok()
-            .and_then(|number| u16::try_from(number).ok())
-            .ok_or_else(|| {
-                ApiError::invalid(format!("invalid resize {what} {text:?}: invalid value"))
-            })
+        text.parse::<i64>()
+            .map_err(|error| why_no_number(error.kind()))
+            .and_then(|number| u16::try_from(number).map_err(|_| "value out of range"))
+            .map_err(|why| ApiError::invalid(format!("invalid resize {what} {text:?}: {why}")))
+    }
+
+    /// The flag `key` where only Go's words for true and false will do.
+    pub(crate) fn strict_flag(&self, key: &str) -> Result<bool> {
+        match self.get(key) {
+            "" | "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+            "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+            other => Err(ApiError::invalid(format!(
+                "invalid value for {key}: {other}: strconv.ParseBool: parsing {other:?}: invalid syntax"
+            ))),
+        }
     }
 
     /// The time `key`: seconds since 1970, RFC 3339, or a duration before now; none for `0` and nothing.
     pub(crate) fn time(&self, key: &str) -> Result<Option<Timestamp>> {
         match self.get(key) {
             "" | "0" => Ok(None),
-            text => Ok(Some(dhow_engine::filters::parse_time(
-                text,
-                Timestamp::now(),
-            )?)),
+            text => match dhow_engine::filters::parse_time(text, Timestamp::now()) {
+                Ok(time) => Ok(Some(time)),
+                // Docker knows only seconds here, and takes anything else for a failure of its own.
+                Err(_) => Err(ApiError::new(
+                    ErrorKind::System,
+                    format!("strconv.ParseInt: parsing {text:?}: invalid syntax"),
+                )),
+            },
         }
     }
 
-    /// The platform `key`, as JSON or as `linux/arm64`.
+    /// The platform `key`, as `linux/arm64`.
     pub(crate) fn platform(&self, key: &str) -> Result<Option<Platform>> {
         let Some(text) = self.some(key) else {
             return Ok(None);
         };
         if text.starts_with('{') {
-            let platform = serde_json::from_str::<Platform>(text)
-                .map_err(|error| ApiError::invalid(format!("failed to parse platform: {error}")))?;
-            return Ok(Some(platform));
+            return platform_document(text).map(Some);
         }
         Ok(Some(text.parse()?))
+    }
+
+    /// The platform `key`, as JSON.
+    pub(crate) fn platform_json(&self, key: &str) -> Result<Option<Platform>> {
+        self.some(key).map(platform_document).transpose()
+    }
+
+    /// The platforms `key` of which but one can be asked for here.
+    pub(crate) fn one_platform(&self, version: ApiVersion, key: &str) -> Result<Option<Platform>> {
+        if version.before(48) {
+            return Ok(None);
+        }
+        if self.all(key).len() > 1 {
+            return Err(if version.before(52) {
+                ApiError::invalid(
+                    "multiple platform parameters are not supported in this API version; use API version 1.52 or later",
+                )
+            } else {
+                ApiError::not_implemented("more than one platform at a time")
+            });
+        }
+        self.platform_json(key)
+    }
+}
+
+/// Reads a platform of which at least system and architecture are given.
+fn platform_document(text: &str) -> Result<Platform> {
+    let fail =
+        |why: &dyn std::fmt::Display| ApiError::invalid(format!("failed to parse platform: {why}"));
+    go_json::check(text.as_bytes()).map_err(|why| fail(&why))?;
+    let document: Value = serde_json::from_str(text).map_err(|why| fail(&why))?;
+    let given = |key: &str| document[key].as_str().is_some_and(|text| !text.is_empty());
+    if !given("os") || !given("architecture") {
+        return Err(ApiError::invalid(
+            "both OS and Architecture must be provided",
+        ));
+    }
+    serde_json::from_value(document).map_err(|why| fail(&why))
+}
+
+/// Go's words for why a text is no number.
+fn why_no_number(kind: &IntErrorKind) -> &'static str {
+    match kind {
+        IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
+        _ => "invalid syntax",
     }
 }
 

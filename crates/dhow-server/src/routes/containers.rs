@@ -19,9 +19,9 @@ use crate::{ApiVersion, Handles, compat, convert, reply};
 
 pub(super) fn routes() -> Router<Handles> {
     Router::new()
-        .route("/containers/json", get(list))
-        .route("/containers/create", post(create))
-        .route("/containers/prune", post(prune))
+        .route("/containers/json", get(list).delete(remove_last))
+        .route("/containers/create", post(create).delete(remove_last))
+        .route("/containers/prune", post(prune).delete(remove_last))
         .route("/containers/{id}", delete(remove))
         .route("/containers/{id}/json", get(inspect))
         .route("/containers/{id}/start", post(start))
@@ -120,14 +120,23 @@ async fn inspect(
 async fn start(
     State(containers): State<Containers>,
     Path(id): Path<String>,
+    query: Query,
     request: Request,
 ) -> Result<Response> {
     // Old clients could send a host config with the start; since 1.24 that is an error.
-    if let Some(length) = request.headers().get(http::header::CONTENT_LENGTH)
-        && length.to_str().ok().and_then(|text| text.parse().ok()) > Some(2_u64)
-    {
+    let length = request.headers().get(http::header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let is_chunked = request
+        .headers()
+        .contains_key(http::header::TRANSFER_ENCODING);
+    if is_chunked || length > Some(7) {
         return Err(ApiError::invalid(
             "starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24",
+        ));
+    }
+    if query.some("checkpoint").is_some() {
+        return Err(ApiError::invalid(
+            "checkpoint is only supported in experimental mode",
         ));
     }
     finish(async move { Ok(containers.start(&id).await?) }).await?;
@@ -204,6 +213,16 @@ async fn remove(
     };
     finish(async move { Ok(containers.remove(&id, options).await?) }).await?;
     Ok(reply::no_content())
+}
+
+/// Removes a container that is called as one of the routes.
+async fn remove_last(
+    containers: State<Containers>,
+    query: Query,
+    request: Request,
+) -> Result<Response> {
+    let name = request.uri().path().rsplit('/').next();
+    remove(containers, Path(name.unwrap_or_default().to_owned()), query).await
 }
 
 async fn update(

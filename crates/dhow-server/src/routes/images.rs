@@ -25,6 +25,11 @@ async fn list(State(images): State<Images>, version: ApiVersion, query: Query) -
     let filters = filters(&query)?;
     let shared_size = query.flag("shared-size") && !version.before(42);
     let manifests = query.flag("manifests") && !version.before(47);
+    if !version.before(54) && query.flag("identity") && !manifests {
+        return Err(ApiError::invalid(
+            "conflicting options: identity requires manifests=1",
+        ));
+    }
     let list = block(move || {
         let mut shown = Vec::new();
         for summary in images.list(&filters, shared_size)? {
@@ -54,11 +59,17 @@ async fn of_one(
         inspect(&images, name.to_owned(), version, &query).await
     } else if let Some(name) = path.strip_suffix("/history") {
         let name = name.to_owned();
+        if !version.before(48) && query.platform_json("platform")?.is_some() {
+            return Err(ApiError::not_implemented("the history of one platform"));
+        }
         let steps = block(move || Ok(images.history(&name)?)).await?;
         let steps: Vec<_> = steps.iter().map(convert::image::history).collect();
         Ok(reply::ok(&steps))
     } else if let Some(name) = path.strip_suffix("/get") {
-        transfer::save(&images, vec![name.to_owned()], query.platform("platform")?).await
+        let platform = query.one_platform(version, "platform")?;
+        transfer::save(&images, vec![name.to_owned()], platform).await
+    } else if path.ends_with("/attestations") && !version.before(55) {
+        Err(ApiError::not_implemented("image attestations"))
     } else {
         Err(ApiError::no_page())
     }
@@ -73,7 +84,7 @@ async fn inspect(
     let platform = if version.before(49) {
         None
     } else {
-        query.platform("platform")?
+        query.platform_json("platform")?
     };
     let manifests = query.flag("manifests") && !version.before(48);
     if manifests && platform.is_some() {
@@ -102,13 +113,14 @@ async fn inspect(
 async fn to_one(
     State(images): State<Images>,
     Path(path): Path<String>,
+    version: ApiVersion,
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response> {
     if let Some(name) = path.strip_suffix("/tag") {
         tag(images, name.to_owned(), &query).await
     } else if let Some(name) = path.strip_suffix("/push") {
-        transfer::push(images, name, &query, &headers).await
+        transfer::push(images, name, version, &query, &headers).await
     } else {
         Err(ApiError::no_page())
     }
@@ -117,14 +129,17 @@ async fn to_one(
 async fn tag(images: Images, name: String, query: &Query) -> Result<Response> {
     let mut target = Reference::parse(query.get("repo"))?;
     if target.digest().is_some() {
-        return Err(ApiError::invalid(
-            "refusing to create a tag with a digest reference",
-        ));
+        return Err(ApiError::invalid("cannot import digest reference"));
     }
     if let Some(tag) = query.some("tag") {
         target = target.with_tag(tag)?;
     }
     let target = target.with_default_tag();
+    if target.familiar().split(':').next() == Some("sha256") {
+        return Err(ApiError::invalid(
+            "refusing to create an ambiguous tag using digest algorithm as name",
+        ));
+    }
     block(move || Ok(images.tag(&name, &target)?)).await?;
     Ok(reply::empty(StatusCode::CREATED))
 }
@@ -132,12 +147,14 @@ async fn tag(images: Images, name: String, query: &Query) -> Result<Response> {
 async fn remove(
     State(images): State<Images>,
     Path(name): Path<String>,
+    version: ApiVersion,
     query: Query,
 ) -> Result<Response> {
     if name.trim().is_empty() {
         return Err(ApiError::invalid("image name cannot be blank"));
     }
-    if query.has("platforms") {
+    if !version.before(50) && query.has("platforms") {
+        query.platform_json("platforms")?;
         return Err(ApiError::not_implemented(
             "the removal of single platforms of an image",
         ));

@@ -39,6 +39,8 @@ async fn inspect(
     version: ApiVersion,
     query: Query,
 ) -> Result<Response> {
+    // What it adds is known of swarms' networks only.
+    query.strict_flag("verbose")?;
     let details = networks.inspect(&name).await?;
     if let Some(scope) = query.some("scope")
         && scope != details.record.scope

@@ -15,22 +15,28 @@ const INACTIVE: &str = "This node is not a swarm manager. Use \"docker swarm ini
 
 pub(super) fn routes() -> Router<Handles> {
     let mut router = Router::new()
+        .route("/swarm", get(inactive))
         .route("/swarm/init", missing("swarm mode"))
         .route("/swarm/join", missing("swarm mode"))
         .route("/swarm/leave", post(leave))
+        .route("/swarm/update", post(inactive))
+        .route("/swarm/unlock", post(inactive))
+        .route("/swarm/unlockkey", get(inactive))
+        .route("/nodes", get(inactive))
+        .route("/nodes/{id}", get(inactive).delete(inactive))
+        .route("/nodes/{id}/update", post(inactive))
+        .route("/tasks", get(inactive))
+        .route("/tasks/{id}", get(inactive))
+        .route("/tasks/{id}/logs", get(inactive))
+        .route("/services/{id}/logs", get(inactive))
         .route("/plugins", get(plugins))
         .route("/plugins/{*path}", any(plugin));
-    for path in [
-        "/swarm",
-        "/nodes",
-        "/services",
-        "/tasks",
-        "/secrets",
-        "/configs",
-    ] {
+    for path in ["/services", "/secrets", "/configs"] {
         router = router
-            .route(path, any(inactive))
-            .route(&format!("{path}/{{*path}}"), any(inactive));
+            .route(path, get(inactive))
+            .route(&format!("{path}/create"), post(inactive))
+            .route(&format!("{path}/{{id}}"), get(inactive).delete(inactive))
+            .route(&format!("{path}/{{id}}/update"), post(inactive));
     }
     router
 }

@@ -149,7 +149,27 @@ async fn auth(
     }))
 }
 
-async fn build_prune() -> Response {
+async fn build_prune(query: Query) -> Result<Response> {
+    const FILTERS: &[&str] = &[
+        "description",
+        "id",
+        "immutable",
+        "inuse",
+        "mutable",
+        "parent",
+        "private",
+        "shared",
+        "type",
+        "until",
+    ];
+    let fail = |text: String| ApiError::invalid(format!("failed to prune build cache: {text}"));
+    let filters = filters(&query)?;
+    filters
+        .check(FILTERS)
+        .map_err(|error| fail(error.to_string()))?;
+    if filters.get("until").len() > 1 {
+        return Err(fail("filters expect only one value".to_owned()));
+    }
     // There is no builder yet, so there is nothing it could have kept.
-    reply::ok(&BuildPruneReport::default())
+    Ok(reply::ok(&BuildPruneReport::default()))
 }

@@ -120,6 +120,7 @@ async fn import(
 pub(super) async fn push(
     images: Images,
     name: &str,
+    version: ApiVersion,
     query: &Query,
     headers: &HeaderMap,
 ) -> Result<Response> {
@@ -130,7 +131,11 @@ pub(super) async fn push(
     if let Some(tag) = query.some("tag") {
         reference = reference.with_tag(tag)?;
     }
-    let platform = query.platform("platform")?;
+    let platform = if version.before(46) {
+        None
+    } else {
+        query.platform_json("platform")?
+    };
     let credentials = registry_credentials(headers);
     progress(Failure::Stream, move |sender| async move {
         images
@@ -141,8 +146,13 @@ pub(super) async fn push(
     .await
 }
 
-async fn load(State(images): State<Images>, query: Query, request: Request) -> Result<Response> {
-    let platform = query.platform("platform")?;
+async fn load(
+    State(images): State<Images>,
+    version: ApiVersion,
+    query: Query,
+    request: Request,
+) -> Result<Response> {
+    let platform = query.one_platform(version, "platform")?;
     let archive = reader(request.into_body());
     progress(Failure::Status, move |sender| async move {
         images.load(archive, platform.as_ref(), &sender).await?;
@@ -151,7 +161,12 @@ async fn load(State(images): State<Images>, query: Query, request: Request) -> R
     .await
 }
 
-async fn save_many(State(images): State<Images>, query: Query) -> Result<Response> {
+async fn save_many(
+    State(images): State<Images>,
+    version: ApiVersion,
+    query: Query,
+) -> Result<Response> {
+    let platform = query.one_platform(version, "platform")?;
     let names = query.all("names");
     let names = names
         .iter()
@@ -159,7 +174,7 @@ async fn save_many(State(images): State<Images>, query: Query) -> Result<Respons
         .filter(|name| !name.is_empty())
         .map(ToOwned::to_owned)
         .collect();
-    save(&images, names, query.platform("platform")?).await
+    save(&images, names, platform).await
 }
 
 /// Images as one archive.

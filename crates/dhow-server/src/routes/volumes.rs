@@ -9,7 +9,7 @@ use dhow_engine::filters::Filters;
 use dhow_engine::volumes::Volumes;
 
 use super::finish;
-use crate::error::Result;
+use crate::error::{ApiError, Result};
 use crate::request::{Json, Query, filter_values, filters};
 use crate::{ApiVersion, Handles, compat, convert, reply};
 
@@ -18,11 +18,14 @@ pub(super) fn routes() -> Router<Handles> {
         .route("/volumes", get(list))
         .route("/volumes/create", post(create))
         .route("/volumes/prune", post(prune))
-        .route("/volumes/{name}", get(inspect).delete(remove))
+        .route("/volumes/{name}", get(inspect).delete(remove).put(update))
 }
 
 async fn list(State(volumes): State<Volumes>, query: Query) -> Result<Response> {
-    let list = volumes.list(&filters(&query)?).await?;
+    let filters = filters(&query).map_err(|error| {
+        ApiError::invalid(format!("error reading volume filters: {}", error.message))
+    })?;
+    let list = volumes.list(&filters).await?;
     Ok(reply::ok(&VolumeList {
         volumes: list.iter().map(convert::volume::view).collect(),
         warnings: None,
@@ -32,6 +35,14 @@ async fn list(State(volumes): State<Volumes>, query: Query) -> Result<Response> 
 async fn inspect(State(volumes): State<Volumes>, Path(name): Path<String>) -> Result<Response> {
     let record = volumes.inspect(&name).await?;
     Ok(reply::ok(&convert::volume::view(&record)))
+}
+
+/// Only cluster volumes can be changed.
+async fn update() -> ApiError {
+    ApiError::new(
+        dhow_errdefs::ErrorKind::Unavailable,
+        "volume update only valid for cluster volumes, but swarm is unavailable",
+    )
 }
 
 async fn create(
