@@ -95,7 +95,16 @@ impl<'a> Container<'a> {
         command: &[&str],
         network: &str,
     ) -> Result<Self, String> {
-        let body = json!({"Image": "busybox:latest", "Cmd": command, "HostConfig": {"NetworkMode": network}});
+        Self::created_with(subject, client, command, &json!({"NetworkMode": network}))
+    }
+
+    fn created_with(
+        subject: &'a Subject,
+        client: &mut Client,
+        command: &[&str],
+        host: &Value,
+    ) -> Result<Self, String> {
+        let body = json!({"Image": "busybox:latest", "Cmd": command, "HostConfig": host});
         let answer = call(client, "POST", "/containers/create", Some(&body))?;
         Ok(Self {
             subject,
@@ -338,7 +347,9 @@ fn remove_all(subject: &Subject, containers: &[Container<'_>]) -> Result<(), Str
 }
 
 /// A container that has printed [`LOG_MEGABYTES`] in lines of 100 bytes, and how long it took in milliseconds.
-fn printed(subject: &Subject) -> Result<(Container<'_>, f64), String> {
+///
+/// `log`: the options of its log; none are the engine's default, which may not keep everything.
+fn printed<'a>(subject: &'a Subject, log: &Value) -> Result<(Container<'a>, f64), String> {
     let line = "x".repeat(99);
     // Not `head`, which copies byte by byte and would be what is measured.
     let script = format!(
@@ -346,7 +357,10 @@ fn printed(subject: &Subject) -> Result<(Container<'_>, f64), String> {
         LOG_MEGABYTES * 10.0
     );
     let mut client = subject.client();
-    let container = Container::created(subject, &mut client, &["sh", "-c", &script], "none")?;
+    let log = json!({"Type": "json-file", "Config": log});
+    let host = json!({"NetworkMode": "none", "LogConfig": log});
+    let container =
+        Container::created_with(subject, &mut client, &["sh", "-c", &script], &host)?;
     let time = timed(|| {
         container.call(&mut client, "POST", "/start")?;
         container.call(&mut client, "POST", "/wait").map(drop)
@@ -355,13 +369,13 @@ fn printed(subject: &Subject) -> Result<(Container<'_>, f64), String> {
 }
 
 fn log_write(subject: &Subject) -> Result<f64, String> {
-    let (container, time) = printed(subject)?;
+    let (container, time) = printed(subject, &json!({}))?;
     container.remove()?;
     Ok(LOG_MEGABYTES / (time / 1000.0))
 }
 
 fn log_read(subject: &Subject) -> Result<f64, String> {
-    let (container, _) = printed(subject)?;
+    let (container, _) = printed(subject, &json!({"max-size": "1g"}))?;
     let path = format!("{API}/containers/{}/logs?stdout=1&stderr=1", container.id);
     let mut bytes = 0;
     let time = timed(|| {
