@@ -67,6 +67,23 @@ impl Record for Row {
     }
 }
 
+/// The line above a table: Docker keeps it in a map, in which anything may be looked for.
+struct Headers(Row);
+
+impl Record for Headers {
+    fn type_name(&self) -> &str {
+        self.0.type_name()
+    }
+
+    fn field(&self, name: &str) -> Option<Value> {
+        Some(self.0.field(name).unwrap_or_else(|| "<no value>".into()))
+    }
+
+    fn json(&self) -> String {
+        self.0.json()
+    }
+}
+
 /// Go's JSON encoder hides what could be HTML.
 pub(crate) fn escape_html(json: &str) -> String {
     json.replace('&', "\\u0026")
@@ -139,7 +156,7 @@ pub(crate) fn render(layout: &Layout, format: &str, quiet: bool, rows: &[Row]) -
         return Ok(text);
     }
     let header = parse(&source)?.for_header();
-    let header = execute(&header, &Value::Record(Rc::new(headers(layout))))?;
+    let header = execute(&header, &Value::Record(Rc::new(Headers(headers(layout)))))?;
     Ok(align(&format!("{header}\n{text}"), 10, 3))
 }
 
@@ -150,18 +167,24 @@ pub(crate) fn uses(format: &str, field: &str) -> bool {
 
 /// Fails as Docker does before it asks the engine, where a template is of no use on an empty row.
 pub(crate) fn try_out(source: &str, row: Row) -> Result<()> {
-    execute(&parse(source)?, &Value::Record(Rc::new(row))).map(drop)
+    let template = Template::parse("", source)
+        .map_err(|error| Error::text(format!("failed to parse template: {error}")))?;
+    template
+        .execute(&Value::Record(Rc::new(row)))
+        .map(drop)
+        .map_err(|error| Error::text(format!("failed to execute template: {error}")))
 }
 
 fn parse(source: &str) -> Result<Template> {
-    Template::parse("", source)
-        .map_err(|error| Error::text(format!("failed to parse template: {error}")))
+    Template::parse("", source).map_err(|error| wrong(&error))
+}
+
+fn wrong(error: &dhow_terminal::template::Error) -> Error {
+    Error::text(format!("template parsing error: {error}"))
 }
 
 fn execute(template: &Template, value: &Value) -> Result<String> {
-    template
-        .execute(value)
-        .map_err(|error| Error::text(format!("failed to execute template: {error}")))
+    template.execute(value).map_err(|error| wrong(&error))
 }
 
 fn headers(layout: &Layout) -> Row {
@@ -236,11 +259,11 @@ mod tests {
         };
         assert_eq!(
             error("{{.Foo}}"),
-            "failed to execute template: template: :1:2: executing \"\" at <.Foo>: can't evaluate field Foo in type *x.Context"
+            "template parsing error: template: :1:2: executing \"\" at <.Foo>: can't evaluate field Foo in type *x.Context"
         );
         assert_eq!(
             error("{{.Name"),
-            "failed to parse template: template: :1: unclosed action"
+            "template parsing error: template: :1: unclosed action"
         );
     }
 }

@@ -32,6 +32,11 @@ pub(crate) const GLOBALS: &[Flag] = &[
     Flag::switch("version", "Print version information and quit").short('v'),
 ];
 
+/// The levels of Docker's log of itself; nothing is logged here, so that any of them is kept to.
+const LEVELS: [&str; 8] = [
+    "panic", "fatal", "error", "warn", "warning", "info", "debug", "trace",
+];
+
 /// The version of Docker's command line whose behaviour this one follows.
 pub(crate) const DOCKER_VERSION: &str = "28.2.2";
 
@@ -56,6 +61,11 @@ pub(crate) fn version_line(program: &str) -> String {
 
 /// Reads the flags, then the environment.
 pub(crate) fn read(parsed: &Parsed) -> Result<Globals> {
+    let level = parsed.text("log-level");
+    if !LEVELS.contains(&level.to_lowercase().as_str()) {
+        let text = format!("Unable to parse logging level: {level}");
+        return Err(Error::text(text));
+    }
     let hosts = parsed.list("host");
     if hosts.len() > 1 {
         return Err(Error::text(

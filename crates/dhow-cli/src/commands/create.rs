@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use dhow_api::container::{CreateRequest, CreateResponse, HostConfig};
-use dhow_oci::Reference;
+use dhow_oci::{Platform, Reference};
 
 use super::{check_content_trust, content_trust, pull, runner};
 use crate::command::{Arguments, Command, Completes};
@@ -125,6 +125,12 @@ pub(crate) async fn create(
 ) -> Result<String> {
     if let Some(host) = &request.host_config {
         warn(session, flags, host);
+    }
+    let platform = flags.text("platform");
+    if !platform.is_empty() && platform.parse::<Platform>().is_err() {
+        return Err(Error::text(format!(
+            "error parsing specified platform: {platform:?}: cannot parse platform specifier: invalid argument"
+        )));
     }
     let id_file = IdFile::new(flags.text("cidfile"))?;
     let image = &request.config.image;

@@ -118,7 +118,7 @@ fn differences(entry: &Entry) -> Vec<String> {
                     let name = known.name;
                     found.push(format!("{path} --{name} is -{short} {}", flag.value));
                 }
-                if flag.hidden {
+                if flag.hidden && !is_missing(known.state) && !known.state.starts_with("refused") {
                     found.push(format!("{path} --{} is hidden", known.name));
                 }
             }

@@ -2,7 +2,7 @@
 
 use dhow_terminal::template::Template;
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::runner;
 use crate::command::Command;
@@ -52,6 +52,14 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
             text: format!("Error parsing format: {error}"),
         })?),
     };
+    if let Some(template) = &template {
+        template
+            .execute(&document::value(&blank(), "*events.Message"))
+            .map_err(|error| Error::Exit {
+                code: 64,
+                text: format!("Error parsing format: {error}"),
+            })?;
+    }
     let moment = |flag: &str| timestamp(flags.text(flag), Timestamp::now()).map_err(Error::text);
     let (since, until) = (moment("since")?, moment("until")?);
     let request = Request::get("/events")
@@ -76,6 +84,14 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
         pending.drain(..read);
     }
     Ok(())
+}
+
+/// An event that says nothing, on which templates are tried out before any event comes.
+fn blank() -> Value {
+    json!({
+        "Status": "", "ID": "", "From": "", "Type": "", "Action": "", "Scope": "", "Time": 0, "TimeNano": 0,
+        "Actor": {"ID": "", "Attributes": {}},
+    })
 }
 
 /// `TIME TYPE ACTION ID (attribute=value, …)`.
@@ -111,7 +127,6 @@ fn line(event: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn an_event_is_one_line() {

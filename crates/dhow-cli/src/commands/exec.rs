@@ -66,11 +66,10 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
         .map(|(rows, columns)| json!([rows, columns]));
     let name = flags.argument(0);
     // Docker asks first whether the container is there, so that its error comes before that of the terminal.
-    let container: Value = client
-        .json(Request::get(format!("/containers/{}/json", escape(name))))
+    client
+        .done(Request::get(format!("/containers/{}/json", escape(name))))
         .await?;
     check_tty(streams.stdin, tty)?;
-    let id = container["Id"].as_str().unwrap_or(name);
     let request = json!({
         "User": flags.text("user"),
         "Privileged": flags.switch("privileged"),
@@ -84,7 +83,7 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
         "WorkingDir": flags.text("workdir"),
         "Cmd": flags.arguments[1..],
     });
-    let create = Request::post(format!("/containers/{id}/exec")).json(&request)?;
+    let create = Request::post(format!("/containers/{}/exec", escape(name))).json(&request)?;
     let exec: ExecCreated = client.json(create).await?;
     let start = Request::post(format!("/exec/{}/start", exec.id));
     let start = start.json(&json!({"Detach": detach, "Tty": tty, "ConsoleSize": size}))?;

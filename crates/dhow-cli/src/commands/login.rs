@@ -59,12 +59,12 @@ async fn login(session: &Session, flags: &Parsed) -> Result<()> {
     let mut password = flags.text("password").to_owned();
     let user = flags.text("username").to_owned();
     if !password.is_empty() {
-        session.warn("WARNING! Using --password via the CLI is insecure. Use --password-stdin.");
         if flags.switch("password-stdin") {
             return Err(Error::text(
                 "conflicting options: cannot specify both --password and --password-stdin",
             ));
         }
+        session.warn("WARNING! Using --password via the CLI is insecure. Use --password-stdin.");
     }
     if flags.switch("password-stdin") {
         if user.is_empty() {

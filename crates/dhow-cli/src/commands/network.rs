@@ -269,9 +269,10 @@ async fn rm(session: &Session, flags: &Parsed) -> Result<()> {
         {
             Ok(()) => session.println(name)?,
             Err(error) if error.is_no_daemon() => return Err(error.into()),
+            Err(error) if flags.switch("force") && error.is_not_found() => {}
             Err(error) => {
                 session.warn(&error.to_string());
-                failed |= !(flags.switch("force") && error.is_not_found());
+                failed = true;
             }
         }
     }

@@ -47,7 +47,7 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
             .and_then(Value::as_array);
         let Some(bindings) = bindings.filter(|bindings| !bindings.is_empty()) else {
             return Err(Error::text(format!(
-                "Error: No public port '{key}' published for {name}"
+                "Error: No public port '{wanted}' published for {name}"
             )));
         };
         let mut hosts: Vec<String> = bindings.iter().map(host).collect();

@@ -140,6 +140,9 @@ async fn attached(
             // The container is being removed; who starts the next one should find it gone.
             waiting.code(session).await;
         }
+        if !any {
+            session.println(id)?;
+        }
         return Err(failure(session, error.into()));
     }
     let Some(hijacked) = hijacked else {

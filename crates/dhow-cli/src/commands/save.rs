@@ -97,11 +97,16 @@ fn check_folder(output: &str) -> Result<(), String> {
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
-    if !folder.is_dir() {
-        return Err(format!(
-            "invalid output path: directory {:?} does not exist",
-            folder.display().to_string()
-        ));
+    let shown = folder.display();
+    match std::fs::metadata(folder) {
+        Err(error) => {
+            let reason = go_io(&error);
+            return Err(format!("invalid output path: stat {shown}: {reason}"));
+        }
+        Ok(data) if !data.is_dir() => {
+            return Err(format!("invalid output path: {shown} is not a directory"));
+        }
+        Ok(_) => {}
     }
     if path.is_dir() {
         return Err("cannot write to a directory".to_owned());

@@ -20,11 +20,12 @@ pub(crate) const COMMAND: Command = Command {
     completes: Completes::Containers(&["created", "exited"]),
     flags: &[&[
         Flag::switch("attach", "Attach STDOUT/STDERR and forward signals").short('a'),
-        Flag::text("checkpoint", "Restore from this checkpoint"),
+        Flag::text("checkpoint", "Restore from this checkpoint").hidden(),
         Flag::text(
             "checkpoint-dir",
             "Use a custom checkpoint storage directory",
-        ),
+        )
+        .hidden(),
         Flag::text(
             "detach-keys",
             "Override the key sequence for detaching a container",
@@ -40,6 +41,9 @@ pub(crate) const COMMAND: Command = Command {
 };
 
 async fn run(session: &Session, flags: &Parsed) -> Result<()> {
+    if flags.changed("checkpoint") || flags.changed("checkpoint-dir") {
+        return Err(Error::text("--checkpoint is not implemented"));
+    }
     let client = session.client()?;
     if !flags.switch("attach") && !flags.switch("interactive") {
         return start_all(session, client, &flags.arguments).await;

@@ -3,12 +3,13 @@
 use dhow_api::container::ContainerSummary;
 use dhow_api::disk_usage::DiskUsage;
 use dhow_api::image::ImageSummary;
+use dhow_terminal::template::Record;
 use dhow_terminal::units::human_size;
 use tokio::io::{AsyncWriteExt, copy};
 
 use super::{events, info, prune, runner, volume};
 use crate::command::{Command, Section};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::flags::{Flag, Parsed};
 use crate::format::{self, Layout, Row, container, image};
 use crate::session::Session;
@@ -53,12 +54,10 @@ const DIAL: Command = Command {
     )
 };
 
-const TYPE: &str = "*formatter.diskUsageContext";
-
 async fn df(session: &Session, flags: &Parsed) -> Result<()> {
     let usage: DiskUsage = session.client()?.json(Request::get("/system/df")).await?;
     if flags.switch("verbose") {
-        return verbose(session, &usage);
+        return verbose(session, &usage, flags.text("format"));
     }
     let layout = Layout {
         headers: &[
@@ -70,7 +69,9 @@ async fn df(session: &Session, flags: &Parsed) -> Result<()> {
         ],
         table: "{{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}".to_owned(),
         quiet: "{{.Type}}",
-        raw: None,
+        raw: Some(
+            "type: {{.Type}}\ntotal: {{.TotalCount}}\nactive: {{.Active}}\nsize: {{.Size}}\nreclaimable: {{.Reclaimable}}\n",
+        ),
     };
     let rows = [
         images_row(&usage),
@@ -92,8 +93,14 @@ fn bytes(size: i64) -> String {
 }
 
 fn summary(kind: &str, (total, active): (usize, usize), size: i64, reclaimable: String) -> Row {
+    let type_name = match kind {
+        "Images" => "*formatter.diskUsageImagesContext",
+        "Containers" => "*formatter.diskUsageContainersContext",
+        "Local Volumes" => "*formatter.diskUsageVolumesContext",
+        _ => "*formatter.diskUsageBuilderContext",
+    };
     Row::new(
-        TYPE,
+        type_name,
         vec![
             ("Type", kind.into()),
             ("TotalCount", total.to_string().into()),
@@ -120,8 +127,10 @@ fn part(reclaimable: i64, size: i64) -> String {
 fn images_row(usage: &DiskUsage) -> Row {
     let images = usage.images.as_deref().unwrap_or_default();
     let active = images.iter().filter(|image| image.containers > 0);
-    let used: i64 = active
-        .clone()
+    // An engine that does not say who uses an image says -1: such an image counts as used.
+    let used: i64 = images
+        .iter()
+        .filter(|image| image.containers != 0)
         .filter(|image| image.size >= 0 && image.shared_size >= 0)
         .map(|image| image.size - image.shared_size)
         .sum();
@@ -194,46 +203,74 @@ fn cache_row(usage: &DiskUsage) -> Row {
     summary("Build Cache", (cache.len(), active), total, bytes(idle))
 }
 
-fn verbose(session: &Session, usage: &DiskUsage) -> Result<()> {
-    let mut text = String::from("Images space usage:\n\n");
-    let mut layout = image::layout(false);
-    layout.table += "\t{{.SharedSize}}\t{{.UniqueSize}}\t{{.Containers}}";
+/// Everything that takes space, as tables or as JSON.
+fn verbose(session: &Session, usage: &DiskUsage, format: &str) -> Result<()> {
+    match format {
+        "" | "table" => tables(session, usage),
+        "json" => session.print(&json_lists(usage)),
+        _ => Err(Error::text(
+            "system df --verbose with a template is not implemented: use --format json",
+        )),
+    }
+}
+
+fn image_rows(usage: &DiskUsage, truncate: bool) -> Vec<Row> {
     let images = usage.images.iter().flatten();
     let named = |image: &ImageSummary| {
         let names = image::names(image, false);
         // Only the first name is shown.
-        names.first().map(|name| image::row(image, name, true))
+        let name = names.into_iter().next().map(|name| image::Name {
+            digest: String::new(),
+            ..name
+        });
+        name.map(|name| image::row(image, &name, truncate))
     };
-    let rows: Vec<Row> = images.flat_map(named).collect();
-    text += &format::render(&layout, "", false, &rows)?;
+    images.flat_map(named).collect()
+}
+
+fn container_rows(usage: &DiskUsage, truncate: bool) -> Vec<Row> {
+    let containers = usage.containers.iter().flatten().cloned();
+    containers
+        .map(|container| ContainerSummary {
+            size_root_fs: 0,
+            ..container
+        })
+        .map(|container| container::row(&container, truncate))
+        .collect()
+}
+
+fn volume_rows(usage: &DiskUsage) -> Vec<Row> {
+    let volumes = usage.volumes.iter().flatten().cloned();
+    volumes.map(volume::row).collect()
+}
+
+/// One object with a list for each kind of thing, as Docker writes it: without a line's end.
+fn json_lists(usage: &DiskUsage) -> String {
+    let list = |rows: Vec<Row>| {
+        let rows: Vec<String> = rows.iter().map(Record::json).collect();
+        format!("[{}]", rows.join(","))
+    };
+    let cache = serde_json::Value::from(usage.build_cache.clone().unwrap_or_default());
+    format!(
+        "{{\"Images\":{},\"Containers\":{},\"Volumes\":{},\"BuildCache\":{cache}}}",
+        list(image_rows(usage, false)),
+        list(container_rows(usage, false)),
+        list(volume_rows(usage)),
+    )
+}
+
+fn tables(session: &Session, usage: &DiskUsage) -> Result<()> {
+    let mut text = String::from("Images space usage:\n\n");
+    let mut layout = image::layout(false);
+    layout.table += "\t{{.SharedSize}}\t{{.UniqueSize}}\t{{.Containers}}";
+    text += &format::render(&layout, "", false, &image_rows(usage, true))?;
     text += "\nContainers space usage:\n\n";
     let mut layout = container::layout(false);
     layout.table = "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.LocalVolumes}}\t{{.Size}}\t{{.RunningFor}}\t{{.Status}}\t{{.Names}}".to_owned();
-    let rows: Vec<Row> = usage
-        .containers
-        .iter()
-        .flatten()
-        .map(|container| {
-            container::row(
-                &ContainerSummary {
-                    size_root_fs: 0,
-                    ..container.clone()
-                },
-                true,
-            )
-        })
-        .collect();
-    text += &format::render(&layout, "", false, &rows)?;
+    text += &format::render(&layout, "", false, &container_rows(usage, true))?;
     text += "\nLocal Volumes space usage:\n\n";
     let layout = volume::layout("{{.Name}}\t{{.Links}}\t{{.Size}}");
-    let rows: Vec<Row> = usage
-        .volumes
-        .iter()
-        .flatten()
-        .cloned()
-        .map(volume::row)
-        .collect();
-    text += &format::render(&layout, "", false, &rows)?;
+    text += &format::render(&layout, "", false, &volume_rows(usage))?;
     let cache = usage.build_cache.as_deref().unwrap_or_default();
     let size = cache
         .iter()

@@ -53,7 +53,8 @@ const LS: Command = Command {
         Flag::switch(
             "cluster",
             "Display only cluster volumes, and use cluster volume list formatting",
-        ),
+        )
+        .hidden(),
         Flag::new(
             "filter",
             Kind::List,

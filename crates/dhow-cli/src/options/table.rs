@@ -48,8 +48,8 @@ pub(crate) const CONTAINER: &[Flag] = &[
         "Cgroup namespace to use (host|private)\n'host':    Run the container in the Docker host's cgroup namespace\n'private': Run the container in its own private cgroup namespace\n'':        Use the cgroup namespace as configured by the\n           default-cgroupns-mode option on the daemon (default)",
     ),
     Flag::text("cidfile", "Write the container ID to the file"),
-    Flag::int("cpu-count", "CPU count (Windows only)"),
-    Flag::int("cpu-percent", "CPU percent (Windows only)"),
+    Flag::int("cpu-count", "CPU count (Windows only)").hidden(),
+    Flag::int("cpu-percent", "CPU percent (Windows only)").hidden(),
     Flag::int(
         "cpu-period",
         "Limit CPU CFS (Completely Fair Scheduler) period",
@@ -158,13 +158,15 @@ pub(crate) const CONTAINER: &[Flag] = &[
         "bytes",
         "Maximum IO bandwidth limit for the system drive (Windows only)",
     )
-    .checked(resources::check_bytes),
+    .checked(resources::check_bytes)
+    .hidden(),
     Flag::new(
         "io-maxiops",
         Kind::Uint(64),
         "uint",
         "Maximum IOps limit for the system drive (Windows only)",
-    ),
+    )
+    .hidden(),
     Flag::text("ip", "IPv4 address (e.g., 172.30.100.104)"),
     Flag::text("ip6", "IPv6 address (e.g., 2001:db8::33)"),
     Flag::text("ipc", "IPC mode to use"),
