@@ -11,6 +11,7 @@ mod distribution;
 mod exec;
 mod images;
 mod networks;
+mod search;
 mod stats;
 mod streams;
 mod swarm;
@@ -40,6 +41,7 @@ pub fn router(handles: Handles) -> Router {
         .merge(stats::routes())
         .merge(exec::routes())
         .merge(images::routes())
+        .merge(search::routes())
         .merge(transfer::routes())
         .merge(networks::routes())
         .merge(volumes::routes())
