@@ -29,6 +29,9 @@ pub enum ReferenceError {
     /// Breaks the grammar.
     #[error("invalid reference format")]
     Format,
+    /// A tag that is none.
+    #[error("invalid tag format")]
+    Tag,
     /// Upper-case letters in the repository's name.
     #[error("invalid reference format: repository name ({0}) must be lowercase")]
     Uppercase(String),
@@ -101,7 +104,7 @@ impl Reference {
     /// The same name with this tag and no digest.
     pub fn with_tag(&self, tag: &str) -> Result<Self, ReferenceError> {
         if !is_tag(tag) {
-            return Err(ReferenceError::Format);
+            return Err(ReferenceError::Tag);
         }
         Ok(Self {
             tag: Some(tag.into()),
@@ -446,7 +449,10 @@ mod tests {
         let pinned = name.with_digest(Digest::of(b""));
         assert_eq!(pinned.clone().with_default_tag().tag(), None);
         assert_eq!(pinned.with_tag("x").unwrap().familiar(), "busybox:x");
-        assert!(name.with_tag("no good").is_err());
+        assert_eq!(
+            name.with_tag("no good").unwrap_err().to_string(),
+            "invalid tag format"
+        );
     }
 
     /// Random texts of the characters that matter: nothing panics, and what is accepted prints and parses back.

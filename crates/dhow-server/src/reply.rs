@@ -3,6 +3,7 @@
 mod hijack;
 mod progress;
 mod stream;
+mod websocket;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -13,6 +14,7 @@ use serde_json::Value;
 pub(crate) use hijack::{Carried, Hijack, hijacked, hijacked_first};
 pub(crate) use progress::{Failure, progress};
 pub(crate) use stream::{byte_stream, log_stream, multiplexed, reading};
+pub(crate) use websocket::{Kind as MessageKind, carry as carry_websocket};
 
 use crate::ApiVersion;
 use crate::error::ApiError;

@@ -18,6 +18,7 @@ mod swarm;
 mod system;
 mod transfer;
 mod volumes;
+mod websocket;
 
 use std::future::Future;
 
@@ -38,6 +39,7 @@ pub fn router(handles: Handles) -> Router {
         .merge(archive::routes())
         .merge(commit::routes())
         .merge(streams::routes())
+        .merge(websocket::routes())
         .merge(stats::routes())
         .merge(exec::routes())
         .merge(images::routes())

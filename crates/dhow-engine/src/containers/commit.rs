@@ -12,7 +12,7 @@ use crate::images::Images;
 use crate::services::{Services, blocking};
 use crate::store::Container;
 use crate::{Error, Result};
-use dhow_container::spec;
+use dhow_container::spec::{self, Invalid};
 
 impl Containers {
     /// Makes an image of what a container has changed, on top of the image that it was made from.
@@ -20,6 +20,9 @@ impl Containers {
     /// # Errors
     /// The container does not exist or is being removed, its image is gone, or an instruction is malformed.
     pub async fn commit(&self, name: &str, commit: Commit) -> Result<Image> {
+        if name.is_empty() {
+            return Err(Invalid::new("invalid name or ID supplied: \"\"").into());
+        }
         let container = self.services.find(name)?;
         let record = container.record();
         let refused = |what: &str| {

@@ -24,10 +24,10 @@ async fn commit(
     query: Query,
     request: Request,
 ) -> Result<Response> {
-    let body: Option<Config> = match request::read(request).await? {
-        Some(bytes) => request::decode(&bytes)?,
-        None => None,
-    };
+    let body = request::read(request).await?;
+    let body = body
+        .map(|bytes| request::decode::<Config>(&bytes))
+        .transpose()?;
     let commit = Commit {
         reference: tagged(&query)?,
         author: query.get("author").to_owned(),

@@ -15,7 +15,6 @@ use futures::stream::{self, StreamExt};
 use http::StatusCode;
 use tokio_util::sync::CancellationToken;
 
-use super::missing;
 use crate::error::{ApiError, Result};
 use crate::reply::{self, Carried, Hijack, hijacked};
 use crate::request::Query;
@@ -24,10 +23,6 @@ use crate::{ApiVersion, Handles};
 pub(super) fn routes() -> Router<Handles> {
     Router::new()
         .route("/containers/{id}/attach", post(attach))
-        .route(
-            "/containers/{id}/attach/ws",
-            missing("attach over a websocket"),
-        )
         .route("/containers/{id}/logs", get(logs))
         .route("/containers/{id}/wait", post(wait))
 }
