@@ -359,8 +359,7 @@ fn printed<'a>(subject: &'a Subject, log: &Value) -> Result<(Container<'a>, f64)
     let mut client = subject.client();
     let log = json!({"Type": "json-file", "Config": log});
     let host = json!({"NetworkMode": "none", "LogConfig": log});
-    let container =
-        Container::created_with(subject, &mut client, &["sh", "-c", &script], &host)?;
+    let container = Container::created_with(subject, &mut client, &["sh", "-c", &script], &host)?;
     let time = timed(|| {
         container.call(&mut client, "POST", "/start")?;
         container.call(&mut client, "POST", "/wait").map(drop)
