@@ -148,8 +148,11 @@ fn serve_control(
     match Server::create(*config, signals, simulated) {
         Ok((mut server, created)) => {
             server.kept.descriptors = held;
-            // A client that has gone meanwhile changes nothing: the next one finds a created container.
-            let _ = send(&mut control, &created);
+            if let Err(gone) = send(&mut control, &created) {
+                // The next daemon may have looked for the container before it could be found.
+                server.take_back();
+                return Err(gone);
+            }
             control.set_nonblocking(true)?;
             server.add_peer(Peer::control(control, true));
             Ok(server.run())

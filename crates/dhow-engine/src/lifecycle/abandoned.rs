@@ -14,12 +14,21 @@ use crate::services::Services;
 /// nothing. Blocking.
 pub(crate) fn end(services: &Services, id: &str, record: Option<&ContainerRecord>) {
     let root = services.runtime_root();
-    if root.join(id).exists() {
-        tracing::warn!("container {id} has lost its supervisor and is ended");
+    let folder = root.join(id);
+    if folder.exists() {
         let runtime = record.map(|record| record.host.runtime.as_str());
         match runtime.and_then(|name| services.config.runtimes.get(name)) {
             Some(program) => delete(program, &root, id),
-            None => report("end container", Builtin::new(&root).delete(id, true)),
+            None => match Builtin::new(&root).delete(id, true) {
+                // Nothing was noted in it yet.
+                Err(dhow_runtime::Error::NotFound(_)) => {
+                    let _ = std::fs::remove_dir_all(&folder);
+                }
+                ended => {
+                    tracing::warn!("container {id} has lost its supervisor and is ended");
+                    report("end container", ended);
+                }
+            },
         }
     }
     // A runtime that was killed early has made the group and not yet noted it.

@@ -111,11 +111,16 @@ impl Server {
             Ok(pid) => Ok((server, Response::Process { pid, warnings })),
             Err(error) => {
                 // The first error is the one to be told; the container was never started.
-                let _ = server.container.delete();
-                let _ = remove_if_there(&server.config.socket);
+                server.take_back();
                 Err(error)
             }
         }
+    }
+
+    /// Takes a container away that was never started.
+    pub(super) fn take_back(&mut self) {
+        let _ = self.container.delete();
+        let _ = remove_if_there(&self.config.socket);
     }
 
     fn with(
