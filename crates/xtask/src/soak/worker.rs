@@ -330,6 +330,8 @@ impl<'a> Worker<'a> {
     }
 
     fn exec(&mut self) -> Step<()> {
+        // An exec does not outlive the daemon.
+        let life = self.world.up().ok_or(Halt::Over)?;
         let name = self.some_container();
         let code = self.below(100);
         let script = format!("echo hello; exit {code}");
@@ -337,7 +339,6 @@ impl<'a> Worker<'a> {
         let path = format!("/containers/{name}/exec");
         let made = self.ask("POST", &path, Body::Json(&body), &[201])?;
         let id = made.json()["Id"].as_str().unwrap_or_default().to_owned();
-        let life = self.world.up().ok_or(Halt::Over)?;
         let path = format!("/exec/{id}/start");
         let mut output = Vec::new();
         let read = self
