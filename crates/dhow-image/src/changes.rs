@@ -1,5 +1,14 @@
 //! Dockerfile instructions that change an image's config: `--change` of import and commit.
 
+mod expose;
+mod signal;
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use dhow_dockerfile::{
+    CommandLine, Expander, Health, HealthCommand, Instruction, KeyValue, Lexer, Variables,
+};
 use dhow_oci::{ContainerConfig, Healthcheck};
 
 use crate::Error;
@@ -18,270 +27,237 @@ const ALLOWED: [&str; 11] = [
     "VOLUME",
     "WORKDIR",
 ];
-/// Instructions of a Dockerfile that change more than the config.
-const OTHERS: [&str; 7] = ["ADD", "ARG", "COPY", "FROM", "MAINTAINER", "RUN", "SHELL"];
 
 /// Applies the Dockerfile instructions `changes` in order; each may hold several lines.
 ///
 /// # Errors
 /// [`Error::Change`] for one that is unknown, malformed or not allowed here; `config` is changed in part then.
 pub fn apply_changes(config: &mut ContainerConfig, changes: &[String]) -> Result<(), Error> {
-    let joined = changes.join("\n").replace("\\\n", " ");
-    for (number, line) in joined.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let text = changes.join("\n");
+    let parsed = dhow_dockerfile::parse(format!("FROM scratch\n{text}\n").as_bytes());
+    let stages = match parsed {
+        Ok(parsed) => parsed.stages,
+        Err(error) => {
+            return Err(foreign(&text).unwrap_or_else(|| Error::Change(error.reason)));
         }
-        apply(config, line, number + 1)?;
+    };
+    if let Some(other) = stages.get(1) {
+        return Err(not_here(&other.keywords.0));
     }
-    Ok(())
-}
-
-fn apply(config: &mut ContainerConfig, line: &str, number: usize) -> Result<(), Error> {
-    let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-    let (name, rest) = (word.to_ascii_uppercase(), rest.trim());
-    if OTHERS.contains(&name.as_str()) {
-        return Err(Error::Change(format!(
-            "{} is not a valid change command",
-            name.to_lowercase()
-        )));
+    let steps: Vec<_> = stages.into_iter().flat_map(|stage| stage.steps).collect();
+    let foreign = steps.iter().find(|step| !is_allowed(&step.keyword));
+    if let Some(step) = foreign {
+        return Err(not_here(&step.keyword));
     }
-    if !ALLOWED.contains(&name.as_str()) {
-        return Err(Error::Change(format!(
-            "dockerfile parse error on line {number}: unknown instruction: {word}"
-        )));
+    if steps.is_empty() {
+        return Err(Error::Change("file with no instructions".into()));
     }
-    if rest.is_empty() && !matches!(name.as_str(), "CMD" | "ENTRYPOINT") {
-        return Err(Error::Change(format!(
-            "dockerfile parse error on line {number}: {name} requires at least one argument"
-        )));
-    }
-    match name.as_str() {
-        "CMD" => config.cmd = Some(command(rest, config)),
-        "ENTRYPOINT" => {
-            config.entrypoint = Some(command(rest, config));
-            config.cmd = None;
-        }
-        "ENV" => {
-            for (key, value) in pairs(rest, number)? {
-                config.env.retain(|old| old.split('=').next() != Some(&key));
-                config.env.push(format!("{key}={value}"));
-            }
-        }
-        "LABEL" => config.labels.extend(pairs(rest, number)?),
-        "EXPOSE" => {
-            config.exposed_ports.extend(words(rest).into_iter().map(
-                |port| match port.contains('/') {
-                    true => port,
-                    false => format!("{port}/tcp"),
-                },
-            ))
-        }
-        "VOLUME" => config
-            .volumes
-            .extend(json_list(rest).unwrap_or_else(|| words(rest))),
-        "USER" => config.user = rest.to_owned(),
-        "WORKDIR" => config.working_dir = workdir(&config.working_dir, rest),
-        "STOPSIGNAL" => config.stop_signal = Some(rest.to_owned()),
-        "ONBUILD" => config.on_build.push(rest.to_owned()),
-        "HEALTHCHECK" => config.healthcheck = Some(healthcheck(rest, config, number)?),
-        _ => {}
-    }
-    Ok(())
-}
-
-/// A JSON list is the command itself; anything else is for the shell.
-fn command(text: &str, config: &ContainerConfig) -> Vec<String> {
-    json_list(text).unwrap_or_else(|| {
-        let mut command = match config.shell.is_empty() {
-            true => vec!["/bin/sh".to_owned(), "-c".to_owned()],
-            false => config.shell.clone(),
-        };
-        command.push(text.to_owned());
-        command
-    })
-}
-
-fn json_list(text: &str) -> Option<Vec<String>> {
-    text.starts_with('[')
-        .then(|| serde_json::from_str(text).ok())
-        .flatten()
-}
-
-/// `key=value key2="a b"`, or the old form `key the rest`.
-fn pairs(text: &str, number: usize) -> Result<Vec<(String, String)>, Error> {
-    let first = text.split(char::is_whitespace).next().unwrap_or_default();
-    if !first.contains('=') {
-        let (key, value) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
-        return Ok(vec![(key.to_owned(), value.trim().to_owned())]);
-    }
-    words(text)
+    let mut changing = Changing {
+        config,
+        has_command: false,
+    };
+    steps
         .into_iter()
-        .map(|word| match word.split_once('=') {
-            Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-            _ => Err(Error::Change(format!(
-                "dockerfile parse error on line {number}: Syntax error - can't find = in {word:?}. \
-                 Must be of the form: name=value"
-            ))),
-        })
-        .collect()
+        .try_for_each(|step| changing.apply(step.instruction))
 }
 
-/// Words with quotes and backslashes taken away.
-fn words(text: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut word = String::new();
-    let mut quote = None;
-    let mut open = false;
-    let mut characters = text.chars();
-    while let Some(character) = characters.next() {
-        match (quote, character) {
-            (Some(q), c) if c == q => quote = None,
-            (Some('\''), c) => word.push(c),
-            (_, '\\') => word.extend(characters.next()),
-            (None, c @ ('"' | '\'')) => {
-                quote = Some(c);
-                open = true;
+fn is_allowed(keyword: &str) -> bool {
+    ALLOWED.contains(&keyword.to_ascii_uppercase().as_str())
+}
+
+fn not_here(keyword: &str) -> Error {
+    Error::Change(format!("{keyword} is not a valid change command"))
+}
+
+/// The first instruction of a text that is not allowed: that is told before what is wrong with the others.
+fn foreign(text: &str) -> Option<Error> {
+    let mut goes_on = false;
+    for line in text.lines().map(str::trim) {
+        let begins = !std::mem::replace(&mut goes_on, line.ends_with('\\'));
+        let keyword = line.split_whitespace().next();
+        if let Some(keyword) = keyword.filter(|word| begins && !word.starts_with('#'))
+            && !is_allowed(keyword)
+        {
+            return Some(not_here(keyword));
+        }
+    }
+    None
+}
+
+/// A config that is being changed.
+struct Changing<'a> {
+    config: &'a mut ContainerConfig,
+    /// One of the instructions has set the command, which an entrypoint then leaves alone.
+    has_command: bool,
+}
+
+impl Changing<'_> {
+    fn apply(&mut self, instruction: Instruction) -> Result<(), Error> {
+        match instruction {
+            Instruction::Cmd(command) => {
+                self.has_command = !is_empty(&command);
+                self.config.cmd = Some(self.command(command));
             }
-            (None, c) if c.is_whitespace() => {
-                if open || !word.is_empty() {
-                    words.push(std::mem::take(&mut word));
-                    open = false;
+            Instruction::Entrypoint(command) => {
+                self.config.entrypoint = (!is_empty(&command)).then(|| self.command(command));
+                if !self.has_command {
+                    self.config.cmd = None;
                 }
             }
-            (_, c) => word.push(c),
+            Instruction::Env(pairs) => self.env(pairs)?,
+            Instruction::Label(pairs) => {
+                let pairs = self.pairs(pairs)?;
+                self.config.labels.extend(pairs);
+            }
+            Instruction::Expose(expose) => {
+                for words in &expose.ports {
+                    for word in self.words(words)? {
+                        self.config.exposed_ports.extend(expose::ports(&word)?);
+                    }
+                }
+            }
+            Instruction::Volume(paths) => {
+                for path in &paths {
+                    let path = self.expand(path)?;
+                    if path.is_empty() {
+                        let text = "VOLUME specified can not be an empty string";
+                        return Err(Error::Change(text.into()));
+                    }
+                    self.config.volumes.insert(path);
+                }
+            }
+            Instruction::User(user) => self.config.user = self.expand(&user)?,
+            Instruction::Workdir(path) => {
+                let path = self.expand(&path)?;
+                self.config.working_dir = workdir(&self.config.working_dir, &path)?;
+            }
+            Instruction::StopSignal(name) => {
+                let name = self.expand(&name)?;
+                signal::check(&name)?;
+                self.config.stop_signal = Some(name);
+            }
+            Instruction::Onbuild(trigger) => self.config.on_build.push(trigger),
+            Instruction::Healthcheck(health) => self.config.healthcheck = Some(check(health)),
+            // Refused before the first is applied.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A command as it is run: one line is for the shell.
+    fn command(&self, command: CommandLine) -> Vec<String> {
+        if !command.shell {
+            return command.words;
+        }
+        let mut words = match self.config.shell.is_empty() {
+            true => vec!["/bin/sh".to_owned(), "-c".to_owned()],
+            false => self.config.shell.clone(),
+        };
+        words.extend(command.words.into_iter().filter(|word| !word.is_empty()));
+        words
+    }
+
+    fn env(&mut self, pairs: Vec<KeyValue>) -> Result<(), Error> {
+        for (key, value) in self.pairs(pairs)? {
+            let variable = format!("{key}={value}");
+            let there = self
+                .config
+                .env
+                .iter_mut()
+                .find(|old| old.split('=').next() == Some(&key));
+            match there {
+                Some(there) => *there = variable,
+                None => self.config.env.push(variable),
+            }
+        }
+        Ok(())
+    }
+
+    /// All pairs of an instruction, expanded by what was set before it.
+    fn pairs(&self, pairs: Vec<KeyValue>) -> Result<Vec<(String, String)>, Error> {
+        let pairs = pairs.into_iter();
+        pairs
+            .map(|pair| Ok((self.expand(&pair.key)?, self.expand(&pair.value)?)))
+            .collect()
+    }
+
+    fn expand(&self, text: &str) -> Result<String, Error> {
+        let expander = Expander {
+            lexer: Lexer::new('\\'),
+            variables: &Environment(&self.config.env),
+        };
+        expander
+            .expand(text)
+            .map_err(|error| Error::Change(error.to_string()))
+    }
+
+    fn words(&self, text: &str) -> Result<Vec<String>, Error> {
+        Lexer::new('\\')
+            .words(text, &Environment(&self.config.env))
+            .map_err(|error| Error::Change(error.to_string()))
+    }
+}
+
+/// The variables of a config.
+struct Environment<'a>(&'a [String]);
+
+impl Variables for Environment<'_> {
+    fn get(&self, name: &str) -> Option<Cow<'_, str>> {
+        let pairs = self.0.iter().filter_map(|pair| pair.split_once('='));
+        pairs
+            .rev()
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| Cow::from(value))
+    }
+}
+
+fn is_empty(command: &CommandLine) -> bool {
+    command.words.iter().all(String::is_empty)
+}
+
+fn workdir(old: &str, new: &str) -> Result<String, Error> {
+    if new.is_empty() {
+        return Err(Error::Change("cannot normalize nothing".into()));
+    }
+    if new.starts_with('/') {
+        return Ok(new.to_owned());
+    }
+    let mut parts: Vec<&str> = Vec::new();
+    for part in old.split('/').chain(new.split('/')) {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
         }
     }
-    if open || !word.is_empty() {
-        words.push(word);
-    }
-    words
+    Ok(format!("/{}", parts.join("/")))
 }
 
-fn workdir(old: &str, new: &str) -> String {
-    match new.starts_with('/') || old.is_empty() {
-        true if new.starts_with('/') => new.to_owned(),
-        true => format!("/{new}"),
-        false => format!("{}/{new}", old.trim_end_matches('/')),
-    }
-}
-
-fn healthcheck(text: &str, config: &ContainerConfig, number: usize) -> Result<Healthcheck, Error> {
-    let wrong = |what: &str| {
-        Error::Change(format!(
-            "dockerfile parse error on line {number}: {what} in HEALTHCHECK"
-        ))
+fn check(health: Health) -> Healthcheck {
+    let nanoseconds = |time: Option<Duration>| {
+        time.map_or(0, |time| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX))
     };
-    let mut check = Healthcheck::default();
-    let mut rest = text;
-    while let Some(option) = rest.strip_prefix("--") {
-        let (option, after) = option
-            .split_once(char::is_whitespace)
-            .unwrap_or((option, ""));
-        let (name, value) = option
-            .split_once('=')
-            .ok_or_else(|| wrong("missing value"))?;
-        let duration = || nanoseconds(value).ok_or_else(|| wrong("invalid duration"));
-        match name {
-            "interval" => check.interval = duration()?,
-            "timeout" => check.timeout = duration()?,
-            "start-period" => check.start_period = duration()?,
-            "start-interval" => check.start_interval = duration()?,
-            "retries" => check.retries = value.parse().map_err(|_| wrong("invalid retries"))?,
-            _ => return Err(wrong("unknown flag")),
+    let test = match health.command {
+        None => vec!["NONE".to_owned()],
+        Some(HealthCommand::Shell(line)) => vec!["CMD-SHELL".to_owned(), line],
+        Some(HealthCommand::Exec(words)) => {
+            std::iter::once("CMD".to_owned()).chain(words).collect()
         }
-        rest = after.trim_start();
-    }
-    let (kind, command_text) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
-    check.test = match kind.to_ascii_uppercase().as_str() {
-        "NONE" => vec!["NONE".into()],
-        "CMD" => match json_list(command_text.trim()) {
-            Some(list) => std::iter::once("CMD".to_owned()).chain(list).collect(),
-            None => vec!["CMD-SHELL".into(), command_text.trim().to_owned()],
-        },
-        _ => return Err(wrong("unknown type")),
     };
-    let _ = config;
-    Ok(check)
-}
-
-/// A duration as Go writes it: `1m30s`, `500ms`.
-fn nanoseconds(text: &str) -> Option<i64> {
-    let duration: jiff::SignedDuration = text.parse().ok()?;
-    i64::try_from(duration.as_nanos()).ok()
+    Healthcheck {
+        test,
+        interval: nanoseconds(health.interval),
+        timeout: nanoseconds(health.timeout),
+        start_period: nanoseconds(health.start_period),
+        start_interval: nanoseconds(health.start_interval),
+        retries: i64::from(health.retries),
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
-    use super::*;
-
-    fn changed(changes: &[&str]) -> Result<ContainerConfig, Error> {
-        let mut config = ContainerConfig::default();
-        let changes: Vec<String> = changes.iter().map(|c| (*c).to_owned()).collect();
-        apply_changes(&mut config, &changes).map(|()| config)
-    }
-
-    #[test]
-    fn commands() {
-        let config = changed(&[r#"CMD ["sh", "-l"]"#]).unwrap();
-        assert_eq!(config.cmd.unwrap(), ["sh", "-l"]);
-        let config = changed(&["cmd echo hi", "ENTRYPOINT [\"/x\"]"]).unwrap();
-        assert_eq!(config.cmd, None);
-        assert_eq!(config.entrypoint.unwrap(), ["/x"]);
-        let config = changed(&["CMD echo hi"]).unwrap();
-        assert_eq!(config.cmd.unwrap(), ["/bin/sh", "-c", "echo hi"]);
-    }
-
-    #[test]
-    fn pairs_in_both_forms() {
-        let config = changed(&[
-            "ENV A=1 B=\"two words\" C=x\\ y",
-            "ENV D old form",
-            "ENV A=2",
-        ])
-        .unwrap();
-        assert_eq!(config.env, ["B=two words", "C=x y", "D=old form", "A=2"]);
-        let config = changed(&["LABEL x=y\nLABEL z='q'"]).unwrap();
-        assert_eq!(config.labels["z"], "q");
-    }
-
-    #[test]
-    fn the_rest() {
-        let config = changed(&[
-            "EXPOSE 80 53/udp",
-            "VOLUME /a /b",
-            "VOLUME [\"/c\"]",
-            "WORKDIR /x",
-            "WORKDIR y",
-            "USER me",
-            "STOPSIGNAL SIGINT",
-            "HEALTHCHECK --interval=5s --retries=2 CMD true",
-        ])
-        .unwrap();
-        assert!(config.exposed_ports.contains("80/tcp") && config.exposed_ports.contains("53/udp"));
-        assert_eq!(config.volumes.len(), 3);
-        assert_eq!(config.working_dir, "/x/y");
-        let check = config.healthcheck.unwrap();
-        assert_eq!((check.interval, check.retries), (5_000_000_000, 2));
-        assert_eq!(check.test, ["CMD-SHELL", "true"]);
-    }
-
-    #[test]
-    fn refused() {
-        let table = [
-            ("RUN x", "run is not a valid change command"),
-            (
-                "FOO x",
-                "dockerfile parse error on line 1: unknown instruction: FOO",
-            ),
-            (
-                "ENV",
-                "dockerfile parse error on line 1: ENV requires at least one argument",
-            ),
-        ];
-        for (change, text) in table {
-            assert_eq!(changed(&[change]).unwrap_err().to_string(), text);
-        }
-    }
-}
+mod tests;
