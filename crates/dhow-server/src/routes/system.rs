@@ -155,6 +155,8 @@ async fn build_prune(query: Query) -> Result<Response> {
         "id",
         "immutable",
         "inuse",
+        "label",
+        "label!",
         "mutable",
         "parent",
         "private",
