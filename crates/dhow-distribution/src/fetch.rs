@@ -10,6 +10,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::auth::{Refusal, Subject};
 use crate::blob::BlobStream;
+use crate::host::Purpose;
 use crate::registry::back_off;
 use crate::transport::Request;
 use crate::{Error, Repository};
@@ -29,21 +30,23 @@ impl Repository {
     /// # Errors
     /// [`Error::Resolve`] with the reason: not there, not allowed, not reachable.
     pub async fn resolve(&self, reference: &Reference) -> Result<Descriptor, Error> {
-        let mut first = None;
-        for subject in self.pull_subjects() {
-            match self.resolve_at(&subject, reference).await {
-                Ok(Some(descriptor)) => return Ok(descriptor),
-                Ok(None) => {}
-                Err(error) => first = first.or(Some(error)),
-            }
-        }
-        let source = first.unwrap_or_else(|| Error::NotFound {
-            what: reference.canonical(),
-        });
-        Err(Error::Resolve {
+        let failed = |source| Error::Resolve {
             reference: reference.canonical(),
             source: Box::new(source),
-        })
+        };
+        let subjects = self.pull_subjects(Purpose::Resolve).map_err(failed)?;
+        // The last one is the registry itself: what it says counts.
+        let mut last = None;
+        for subject in subjects {
+            match self.resolve_at(&subject, reference).await {
+                Ok(Some(descriptor)) => return Ok(descriptor),
+                Ok(None) => last = None,
+                Err(error) => last = Some(self.passed_over(&subject, error)),
+            }
+        }
+        Err(failed(last.unwrap_or_else(|| Error::NotFound {
+            what: reference.canonical(),
+        })))
     }
 
     async fn resolve_at(
@@ -144,7 +147,7 @@ impl Repository {
     /// When the registry can't be asked or doesn't allow it.
     pub async fn blob_exists(&self, digest: &Digest) -> Result<bool, Error> {
         let request = Request::new(Method::HEAD, self.path(&format!("blobs/{digest}")));
-        let response = self.ask(&self.push_subject(), &request).await?;
+        let response = self.ask(&self.push_subject()?, &request).await?;
         match response.status() {
             StatusCode::OK => Ok(true),
             StatusCode::NOT_FOUND => Ok(false),
@@ -159,7 +162,7 @@ impl Repository {
     pub async fn manifest_exists(&self, digest: &Digest) -> Result<bool, Error> {
         let request = Request::new(Method::HEAD, self.path(&format!("manifests/{digest}")));
         let response = self
-            .ask(&self.push_subject(), &accepting_manifests(request))
+            .ask(&self.push_subject()?, &accepting_manifests(request))
             .await?;
         match response.status() {
             StatusCode::OK => Ok(true),
@@ -184,21 +187,30 @@ impl Repository {
 
     /// Sends a GET to the servers in order until one has what is asked for.
     async fn ask_any(&self, request: &Request, digest: &Digest) -> Result<Response, Error> {
-        let mut first = None;
-        for subject in self.pull_subjects() {
+        let mut last = None;
+        for subject in self.pull_subjects(Purpose::Pull)? {
             match self.ask(&subject, request).await {
                 Ok(response) if response.status().is_success() => return Ok(response),
-                Ok(response) if response.status() == StatusCode::NOT_FOUND => {}
+                Ok(response) if response.status() == StatusCode::NOT_FOUND => last = None,
                 Ok(response) => {
                     let error = unexpected(response, &request.method).await;
-                    first = first.or(Some(error));
+                    last = Some(self.passed_over(&subject, error));
                 }
-                Err(error) => first = first.or(Some(error)),
+                Err(error) => last = Some(self.passed_over(&subject, error)),
             }
         }
-        Err(first.unwrap_or_else(|| Error::NotFound {
+        Err(last.unwrap_or_else(|| Error::NotFound {
             what: digest.to_string(),
         }))
+    }
+
+    /// A mirror that fails is no failure as long as another server has it; whoever runs the engine may want to know.
+    fn passed_over(&self, subject: &Subject, error: Error) -> Error {
+        if subject.endpoint.mirror {
+            let reason = dhow_errdefs::chain(&error).to_string();
+            tracing::warn!(mirror = subject.endpoint.host, reason, "passed over");
+        }
+        error
     }
 
     /// Sends a request with what authorizes it, answering a challenge once and waiting when told to.

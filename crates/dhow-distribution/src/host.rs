@@ -4,10 +4,11 @@ use std::net::IpAddr;
 
 use url::Url;
 
+use crate::hosts::{Host, Hosts, TlsFiles};
 use crate::{Error, RegistryConfig};
 
 /// One server to ask.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Endpoint {
     /// `host` or `host:port`, as in URLs and in `certs.d`.
     pub(crate) host: String,
@@ -19,6 +20,23 @@ pub(crate) struct Endpoint {
     pub(crate) plain: bool,
     /// A mirror never sees the user's credentials.
     pub(crate) mirror: bool,
+    /// [`Self::prefix`] is the whole base of the API: `/v2` is not put behind it.
+    pub(crate) whole_base: bool,
+    /// The registry whose images are meant, told to servers that serve several.
+    pub(crate) namespace: Option<String>,
+    /// Header fields that the server wants to see.
+    pub(crate) headers: Vec<(String, String)>,
+    /// Certificates of its own.
+    pub(crate) tls: TlsFiles,
+}
+
+/// What a server is to be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// What a tag leads to.
+    Resolve,
+    /// Content by its digest.
+    Pull,
 }
 
 impl Endpoint {
@@ -30,10 +48,29 @@ impl Endpoint {
         };
         Self {
             host: host.to_owned(),
-            prefix: String::new(),
             insecure: is_insecure(domain, &config.insecure),
-            plain: false,
-            mirror: false,
+            ..Self::default()
+        }
+    }
+
+    fn of_host(host: Host, domain: &str, config: &RegistryConfig) -> Self {
+        let own = Self::of_domain(domain, config).host;
+        let name = host.url.host_str().unwrap_or_default();
+        let address = host
+            .url
+            .port()
+            .map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"));
+        let mirror = address != own;
+        Self {
+            insecure: is_insecure(&address, &config.insecure),
+            prefix: host.url.path().trim_end_matches('/').to_owned(),
+            plain: host.url.scheme() == "http",
+            mirror,
+            whole_base: host.override_path,
+            namespace: mirror.then(|| domain.to_owned()),
+            headers: host.headers,
+            tls: host.tls,
+            host: address,
         }
     }
 
@@ -56,19 +93,66 @@ impl Endpoint {
             plain: url.scheme() == "http",
             mirror: true,
             host,
+            ..Self::default()
         })
     }
 
-    /// All servers to pull `domain`'s images from, in order.
-    pub(crate) fn for_pull(domain: &str, config: &RegistryConfig) -> Result<Vec<Self>, Error> {
-        let mut endpoints = Vec::new();
-        if domain == "docker.io" {
-            for mirror in &config.mirrors {
-                endpoints.push(Self::of_mirror(mirror, config)?);
-            }
-        }
-        endpoints.push(Self::of_domain(domain, config));
+    /// The mirrors of Docker Hub that the settings name.
+    ///
+    /// # Errors
+    /// One is no URL.
+    pub(crate) fn mirrors(config: &RegistryConfig) -> Result<Vec<Self>, Error> {
+        let mirrors = config.mirrors.iter();
+        mirrors.map(|one| Self::of_mirror(one, config)).collect()
+    }
+
+    /// All servers to ask for `domain`'s images, in order: mirrors from the settings, those of `hosts.toml`, and the
+    /// registry itself.
+    ///
+    /// # Errors
+    /// A mirror is no URL, or `hosts.toml` can't be read or is malformed.
+    pub(crate) fn for_pull(
+        domain: &str,
+        purpose: Purpose,
+        config: &RegistryConfig,
+    ) -> Result<Vec<Self>, Error> {
+        let mut endpoints = match domain {
+            "docker.io" => Self::mirrors(config)?,
+            _ => Vec::new(),
+        };
+        let listed = Hosts::read(&config.certs_dirs, domain)?.unwrap_or_default();
+        let wanted = |host: &Host| match purpose {
+            Purpose::Resolve => host.resolve,
+            Purpose::Pull => host.pull,
+        };
+        let hosts = listed.hosts.into_iter().filter(wanted);
+        endpoints.extend(hosts.map(|host| Self::of_host(host, domain, config)));
+        endpoints.push(Self::server(listed.server, domain, config));
         Ok(endpoints)
+    }
+
+    /// The server to push `domain`'s images to: the first of `hosts.toml` that takes them, else the registry itself.
+    ///
+    /// # Errors
+    /// `hosts.toml` can't be read or is malformed.
+    pub(crate) fn for_push(domain: &str, config: &RegistryConfig) -> Result<Self, Error> {
+        let listed = Hosts::read(&config.certs_dirs, domain)?.unwrap_or_default();
+        match listed.hosts.into_iter().find(|host| host.push) {
+            Some(host) => Ok(Self::of_host(host, domain, config)),
+            None => Ok(Self::server(listed.server, domain, config)),
+        }
+    }
+
+    fn server(server: Option<Host>, domain: &str, config: &RegistryConfig) -> Self {
+        match server {
+            // It is the registry, wherever it is: it gets to see the credentials.
+            Some(server) => Self {
+                mirror: false,
+                namespace: None,
+                ..Self::of_host(server, domain, config)
+            },
+            None => Self::of_domain(domain, config),
+        }
     }
 }
 
@@ -165,7 +249,7 @@ mod tests {
             ..RegistryConfig::default()
         };
         let hosts = |domain| {
-            let endpoints = Endpoint::for_pull(domain, &config).unwrap();
+            let endpoints = Endpoint::for_pull(domain, Purpose::Pull, &config).unwrap();
             endpoints.into_iter().map(|e| e.host).collect::<Vec<_>>()
         };
         assert_eq!(
@@ -173,12 +257,12 @@ mod tests {
             ["localhost:5555", "mirror.example", "registry-1.docker.io"]
         );
         assert_eq!(hosts("quay.io"), ["quay.io"]);
-        let first = &Endpoint::for_pull("docker.io", &config).unwrap()[0];
+        let first = &Endpoint::mirrors(&config).unwrap()[0];
         assert!(first.plain && first.mirror && first.prefix == "/cache");
         let broken = RegistryConfig {
             mirrors: vec!["ftp://x".into()],
             ..RegistryConfig::default()
         };
-        assert!(Endpoint::for_pull("docker.io", &broken).is_err());
+        assert!(Endpoint::mirrors(&broken).is_err());
     }
 }

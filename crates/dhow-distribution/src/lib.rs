@@ -16,6 +16,7 @@ mod credentials;
 mod error;
 mod fetch;
 mod host;
+mod hosts;
 mod login;
 mod push;
 mod registry;

@@ -43,7 +43,7 @@ impl Repository {
     /// # Errors
     /// When the registry can't be asked or doesn't allow it.
     pub async fn mount_blob(&self, digest: &Digest, from: &str) -> Result<bool, Error> {
-        let subject = self.mount_subject(from);
+        let subject = self.mount_subject(from)?;
         let query = format!("?mount={digest}&from={}", encode(from));
         match self.begin(&subject, &query).await {
             Ok(Begun::Mounted) => Ok(true),
@@ -75,7 +75,7 @@ impl Repository {
         file: &File,
         sent: Sent,
     ) -> Result<(), Error> {
-        let subject = self.push_subject();
+        let subject = self.push_subject()?;
         let mut attempt = 0;
         loop {
             let result = self.push_once(&subject, descriptor, file, &sent).await;
@@ -226,7 +226,7 @@ impl Repository {
         let path = self.path(&format!("manifests/{target}"));
         let mut request = Request::new(Method::PUT, path).header(CONTENT_TYPE, media_type);
         request.body = Some(bytes);
-        let response = self.ask(&self.push_subject(), &request).await?;
+        let response = self.ask(&self.push_subject()?, &request).await?;
         match response.status() {
             StatusCode::CREATED | StatusCode::OK | StatusCode::ACCEPTED => Ok(()),
             _ => Err(unexpected(response, &Method::PUT).await),

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use dhow_oci::{Descriptor, Reference};
 
 use crate::auth::{Authorizer, Subject};
-use crate::host::Endpoint;
+use crate::host::{Endpoint, Purpose};
 use crate::transport::Transport;
 use crate::{Credentials, Error, RegistryConfig};
 
@@ -33,7 +33,7 @@ impl Registry {
     /// # Errors
     /// When a mirror is no URL.
     pub fn new(config: RegistryConfig) -> Result<Self, Error> {
-        Endpoint::for_pull("docker.io", &config)?;
+        Endpoint::mirrors(&config)?;
         Ok(Self {
             transport: Transport::new(config),
             authorizer: Arc::default(),
@@ -106,38 +106,44 @@ impl Repository {
         format!("/v2/{}/{rest}", self.path)
     }
 
-    /// The servers to pull from; mirrors without credentials.
-    pub(crate) fn pull_subjects(&self) -> Vec<Subject> {
+    /// The servers to ask, in order; mirrors without credentials.
+    ///
+    /// # Errors
+    /// As [`Endpoint::for_pull`].
+    pub(crate) fn pull_subjects(&self, purpose: Purpose) -> Result<Vec<Subject>, Error> {
         let scopes = vec![format!("repository:{}:pull", self.path)];
-        // The settings were checked by `Registry::new`.
-        let endpoints = Endpoint::for_pull(&self.domain, self.config()).unwrap_or_default();
-        endpoints
-            .into_iter()
-            .map(|endpoint| Subject {
-                credentials: match endpoint.mirror {
-                    true => Credentials::anonymous(),
-                    false => self.credentials.clone(),
-                },
-                scopes: scopes.clone(),
-                endpoint,
-            })
-            .collect()
+        let endpoints = Endpoint::for_pull(&self.domain, purpose, self.config())?;
+        let subjects = endpoints.into_iter().map(|endpoint| Subject {
+            credentials: match endpoint.mirror {
+                true => Credentials::anonymous(),
+                false => self.credentials.clone(),
+            },
+            scopes: scopes.clone(),
+            endpoint,
+        });
+        Ok(subjects.collect())
     }
 
     /// The server to push to.
-    pub(crate) fn push_subject(&self) -> Subject {
-        Subject {
-            endpoint: Endpoint::of_domain(&self.domain, self.config()),
+    ///
+    /// # Errors
+    /// As [`Endpoint::for_push`].
+    pub(crate) fn push_subject(&self) -> Result<Subject, Error> {
+        Ok(Subject {
+            endpoint: Endpoint::for_push(&self.domain, self.config())?,
             credentials: self.credentials.clone(),
             scopes: vec![format!("repository:{}:pull,push", self.path)],
-        }
+        })
     }
 
     /// The server to push to, with the right to take from the repository `from`.
-    pub(crate) fn mount_subject(&self, from: &str) -> Subject {
-        let mut subject = self.push_subject();
+    ///
+    /// # Errors
+    /// As [`Endpoint::for_push`].
+    pub(crate) fn mount_subject(&self, from: &str) -> Result<Subject, Error> {
+        let mut subject = self.push_subject()?;
         subject.scopes.push(format!("repository:{from}:pull"));
-        subject
+        Ok(subject)
     }
 
     pub(crate) fn denied(&self, subject: &Subject, reason: String) -> Error {

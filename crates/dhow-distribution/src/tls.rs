@@ -9,12 +9,14 @@ use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::Error;
+use crate::hosts::TlsFiles;
 
-/// The settings for `host`; `insecure` hosts are encrypted to but not checked.
+/// The settings for `host`, which may have files of its `own`; `insecure` hosts are encrypted to but not checked.
 pub(crate) fn client_config(
     host: &str,
     insecure: bool,
     certs_dirs: &[PathBuf],
+    own: &TlsFiles,
 ) -> Result<ClientConfig, Error> {
     let folders: Vec<PathBuf> = certs_dirs.iter().map(|dir| dir.join(host)).collect();
     let mut own_roots = Vec::new();
@@ -22,8 +24,14 @@ pub(crate) fn client_config(
     for folder in folders.iter().filter(|folder| folder.is_dir()) {
         read_folder(folder, &mut own_roots, &mut identity)?;
     }
+    for path in &own.roots {
+        own_roots.extend(dhow_tls::certificates(path).map_err(unusable)?);
+    }
+    if let Some((certificate, key)) = own.identities.first() {
+        identity = Some(dhow_tls::identity(certificate, key).map_err(unusable)?);
+    }
     // A host that has a CA of its own in certs.d is checked even if it is on the insecure list.
-    let roots = if insecure && own_roots.is_empty() {
+    let roots = if own.skip_verify || insecure && own_roots.is_empty() {
         None
     } else {
         let mut roots = system_roots().clone();

@@ -12,6 +12,7 @@ use reqwest::{Body, Client, Response};
 use url::Url;
 
 use crate::host::{Endpoint, is_insecure, is_loopback, without_port};
+use crate::hosts::TlsFiles;
 use crate::{Error, RegistryConfig, tls};
 
 const MOST_REDIRECTS: usize = 10;
@@ -25,9 +26,11 @@ pub(crate) struct Transport {
 #[derive(Debug)]
 struct Shared {
     config: RegistryConfig,
-    clients: Mutex<HashMap<(String, bool), Client>>,
+    clients: Mutex<HashMap<(String, bool, TlsFiles), Client>>,
     /// Hosts found to speak plain HTTP.
     plain: Mutex<HashMap<String, bool>>,
+    /// Hosts with certificates of their own.
+    certificates: Mutex<HashMap<String, TlsFiles>>,
 }
 
 /// One request, without its authorization.
@@ -64,6 +67,7 @@ impl Transport {
             config,
             clients: Mutex::default(),
             plain: Mutex::default(),
+            certificates: Mutex::default(),
         };
         Self {
             shared: Arc::new(shared),
@@ -83,6 +87,9 @@ impl Transport {
         authorization: Option<&HeaderValue>,
     ) -> Result<Response, Error> {
         let url = self.url(endpoint, &request.path)?;
+        self.know(endpoint);
+        let anonymous = request;
+        let request = &with_headers(request, endpoint);
         let first = self
             .hop(&url, endpoint.insecure, request, authorization)
             .await;
@@ -102,6 +109,7 @@ impl Transport {
             Err(failure) => return Err(failure.into_error()),
         };
         let mut authorization = authorization;
+        let mut asked = request;
         for _ in 0..MOST_REDIRECTS {
             if !is_redirect(response.status(), &request.method) {
                 return Ok(response);
@@ -114,10 +122,11 @@ impl Transport {
                 || target.port_or_known_default() != url.port_or_known_default()
             {
                 authorization = None;
+                asked = anonymous;
             }
             let insecure = is_insecure(&authority(&target), &self.shared.config.insecure);
             response = self
-                .hop(&target, insecure, request, authorization)
+                .hop(&target, insecure, asked, authorization)
                 .await
                 .map_err(Failure::into_error)?;
             url = target;
@@ -167,7 +176,16 @@ impl Transport {
             .unwrap_or_else(PoisonError::into_inner);
         let plain = endpoint.plain || known.contains_key(&endpoint.host);
         let scheme = if plain { "http" } else { "https" };
-        let text = format!("{scheme}://{}{}{path}", endpoint.host, endpoint.prefix);
+        let below = match endpoint.whole_base {
+            true => path.strip_prefix("/v2").unwrap_or(path),
+            false => path,
+        };
+        let mut text = format!("{scheme}://{}{}{below}", endpoint.host, endpoint.prefix);
+        if let Some(namespace) = &endpoint.namespace {
+            text.push(if text.contains('?') { '&' } else { '?' });
+            text.push_str("ns=");
+            text.push_str(namespace);
+        }
         Url::parse(&text).map_err(|e| Error::Protocol {
             url: text,
             reason: e.to_string(),
@@ -215,7 +233,9 @@ impl Transport {
         let host = authority(url);
         // Plain HTTP needs no certificates, so none are read for it.
         let insecure = insecure || url.scheme() == "http";
-        let key = (host.clone(), insecure);
+        let own = lock(&self.shared.certificates).get(&host).cloned();
+        let own = own.unwrap_or_default();
+        let key = (host.clone(), insecure, own.clone());
         let mut clients = self
             .shared
             .clients
@@ -225,7 +245,7 @@ impl Transport {
             return Ok(client.clone());
         }
         let config = &self.shared.config;
-        let mut tls = tls::client_config(&host, insecure, &config.certs_dirs)?;
+        let mut tls = tls::client_config(&host, insecure, &config.certs_dirs, &own)?;
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         let mut builder = Client::builder()
             .tls_backend_preconfigured(tls)
@@ -246,6 +266,14 @@ impl Transport {
         Ok(client)
     }
 
+    /// Remembers the certificates of an endpoint that has some of its own.
+    fn know(&self, endpoint: &Endpoint) {
+        if endpoint.tls != TlsFiles::default() {
+            let mut known = lock(&self.shared.certificates);
+            known.insert(endpoint.host.clone(), endpoint.tls.clone());
+        }
+    }
+
     fn may_be_plain(&self, endpoint: &Endpoint, url: &Url, failure: &Failure) -> bool {
         endpoint.insecure
             && url.scheme() == "https"
@@ -261,6 +289,21 @@ impl Transport {
             .unwrap_or_else(PoisonError::into_inner);
         known.insert(host.to_owned(), true);
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The request with the fields that a server wants to see.
+fn with_headers(request: &Request, endpoint: &Endpoint) -> Request {
+    let mut request = request.clone();
+    for (name, value) in &endpoint.headers {
+        if let Ok(name) = http::HeaderName::from_bytes(name.as_bytes()) {
+            request = request.header(name, value);
+        }
+    }
+    request
 }
 
 /// `host[:port]` of a URL.
