@@ -28,12 +28,12 @@ pub(crate) fn command() -> Command {
 }
 
 /// Runs `dhow logger` (arguments without the program and the verb): without arguments for the shim on standard input;
-/// `--compress LOG FILES` compresses the rotated files of a log.
+/// `--compress LOG` compresses the rotated files of a log.
 #[must_use]
 pub fn main(args: &[OsString]) -> ExitCode {
     match args {
         [] => serve::run(),
-        [verb, path, files] if verb == "--compress" => compress(Path::new(path), files),
+        [verb, path] if verb == "--compress" => compress(Path::new(path)),
         _ => ExitCode::from(2),
     }
 }
@@ -43,17 +43,15 @@ const NICE: i32 = 19;
 /// The kernel's class for those who use a disk that nobody else wants.
 const IDLE: u8 = 3;
 
-fn compress(path: &Path, files: &OsString) -> ExitCode {
+fn compress(path: &Path) -> ExitCode {
     // Being less polite than wished is no reason to leave the files as they are.
     let _ = rustix::process::setpriority_process(None, NICE);
     let _ = dhow_sys::exec::set_io_priority(IDLE, 0);
-    let files = files.to_str().and_then(|files| files.parse().ok());
-    let done = rustix::io::dup(rustix::stdio::stdout());
-    match (files, done) {
-        (Some(files), Ok(done)) => match crate::write::compress(path, files, &done) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(_) => ExitCode::FAILURE,
-        },
-        _ => ExitCode::from(2),
+    let compressed = rustix::io::dup(rustix::stdio::stdout())
+        .map_err(Into::into)
+        .and_then(|done| crate::write::compress(path, &done));
+    match compressed {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
     }
 }

@@ -47,6 +47,9 @@ fn serve() -> io::Result<()> {
         }
     };
     report(&socket, &Report::Ready)?;
+    // What beginning took is not needed again; only this process's own memory is at stake.
+    dhow_sys::memory::trim_heap();
+    let _ = dhow_sys::memory::release_code();
     let queue = Arc::new(queue(&log, plan));
     let (done, wait) = mpsc::channel();
     let delivering = Delivery {

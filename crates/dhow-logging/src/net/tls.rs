@@ -1,11 +1,12 @@
 //! TLS to a receiver.
 
+use std::io;
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{CertificateError, ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use super::go_text;
 
@@ -84,9 +85,24 @@ impl Tls {
         while connection.is_handshaking() {
             connection
                 .complete_io(&mut plain)
-                .map_err(|error| go_text(&error))?;
+                .map_err(|error| refusal(&error))?;
         }
         Ok(StreamOwned::new(connection, plain))
+    }
+}
+
+/// Why there is no connection, in Go's words where there are some.
+fn refusal(error: &io::Error) -> String {
+    let unverified = |why: &str| format!("tls: failed to verify certificate: x509: {why}");
+    match error.get_ref().and_then(|error| error.downcast_ref()) {
+        Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+            unverified("certificate signed by unknown authority")
+        }
+        Some(rustls::Error::InvalidCertificate(
+            CertificateError::Expired | CertificateError::ExpiredContext { .. },
+        )) => unverified("certificate has expired or is not yet valid"),
+        Some(other) => format!("tls: {other}"),
+        None => go_text(error),
     }
 }
 

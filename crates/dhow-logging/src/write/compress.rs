@@ -17,6 +17,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
+use super::rotate::numbers;
 use super::{compressed, numbered};
 
 /// How much of a file is looked at to know it again.
@@ -81,25 +82,24 @@ pub(super) struct Compressor {
 
 impl Compressor {
     /// There is a new rotated file. Needs the lock: so a compressor that runs will see it.
-    pub(super) fn wake(&mut self, path: &Path, files: u32, _: &FolderLock) {
+    pub(super) fn wake(&mut self, path: &Path, _: &FolderLock) {
         let runs = |done: &OwnedFd| {
             let mut wanted = [PollFd::new(done, PollFlags::IN)];
             poll(&mut wanted, Some(&rustix::time::Timespec::default())) == Ok(0)
         };
         if self.running.as_ref().is_none_or(|done| !runs(done)) {
             // Without one the files stay as they are; the next rotation tries again.
-            self.running = start(path, files).ok();
+            self.running = start(path).ok();
         }
     }
 }
 
 #[cfg(not(test))]
-fn start(path: &Path, files: u32) -> io::Result<OwnedFd> {
+fn start(path: &Path) -> io::Result<OwnedFd> {
     let (done, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     crate::logger::command()
         .arg("--compress")
         .arg(path)
-        .arg(files.to_string())
         .stdin(std::process::Stdio::null())
         .stdout(write)
         .spawn()?;
@@ -108,18 +108,18 @@ fn start(path: &Path, files: u32) -> io::Result<OwnedFd> {
 
 /// In tests the program is another one; a thread does the same.
 #[cfg(test)]
-fn start(path: &Path, files: u32) -> io::Result<OwnedFd> {
+fn start(path: &Path) -> io::Result<OwnedFd> {
     let (done, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     let path = path.to_owned();
-    std::thread::spawn(move || run(&path, files, &write));
+    std::thread::spawn(move || run(&path, &write));
     Ok(done)
 }
 
 /// Compresses what there is to compress; then says so on `done`.
-pub(crate) fn run(path: &Path, files: u32, done: &OwnedFd) -> io::Result<()> {
+pub(crate) fn run(path: &Path, done: &OwnedFd) -> io::Result<()> {
     loop {
         let lock = FolderLock::of(path)?;
-        let Some(file) = waiting(path, files) else {
+        let Some(file) = waiting(path) else {
             // Under the lock: the next rotation knows that it must start another one.
             rustix::io::write(done, b".")?;
             return Ok(());
@@ -131,17 +131,17 @@ pub(crate) fn run(path: &Path, files: u32, done: &OwnedFd) -> io::Result<()> {
             return Ok(());
         };
         let lock = FolderLock::of(path)?;
-        replace(path, files, &file, &packed)?;
+        replace(path, &file, &packed)?;
         // The large file is given back to the file system only here, when nobody waits for the lock.
         drop(lock);
     }
 }
 
 /// The oldest rotated file that is not compressed.
-fn waiting(path: &Path, files: u32) -> Option<File> {
-    (1..files)
-        .rev()
-        .find_map(|number| File::open(numbered(path, number)).ok())
+fn waiting(path: &Path) -> Option<File> {
+    let numbers = numbers(path).unwrap_or_default();
+    let mut oldest_first = numbers.into_iter().rev();
+    oldest_first.find_map(|number| File::open(numbered(path, number)).ok())
 }
 
 /// Writes the compressed form of `file` under a temporary name; `None` when another compressor is at it.
@@ -177,12 +177,12 @@ fn pack(path: &Path, mut file: &File, identity: Identity) -> io::Result<Option<(
 }
 
 /// Puts the compressed form in the place of `file`, under the name it has now; away with it if it has none any more.
-fn replace(path: &Path, files: u32, file: &File, packed: &Path) -> io::Result<()> {
+fn replace(path: &Path, file: &File, packed: &Path) -> io::Result<()> {
     let same = |name: &Path| {
         let (ours, theirs) = (file.metadata()?, std::fs::metadata(name)?);
         Ok::<_, io::Error>((ours.dev(), ours.ino()) == (theirs.dev(), theirs.ino()))
     };
-    for number in 1..files {
+    for number in numbers(path)? {
         let name = numbered(path, number);
         if same(&name).unwrap_or(false) {
             // In this order: a reader that does not find the one finds the other.

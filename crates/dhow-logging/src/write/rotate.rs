@@ -1,5 +1,6 @@
 //! A log file that is moved out of the way when it is full.
 
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -102,8 +103,7 @@ impl RotatingFile {
         self.file = open_file(&self.path).map_err(failed)?;
         self.size = 0;
         if let Some(lock) = lock {
-            self.compressor
-                .wake(&self.path, self.options.max_file, &lock);
+            self.compressor.wake(&self.path, &lock);
         }
         Ok(())
     }
@@ -114,22 +114,40 @@ impl RotatingFile {
         if last == 0 {
             return remove_if_there(&self.path);
         }
-        if self.options.compress {
-            remove_if_there(&numbered(&self.path, last))?;
-            remove_if_there(&compressed(&self.path, last))?;
-        }
-        for number in (1..last).rev() {
-            let next = number + 1;
-            rename_if_there(&numbered(&self.path, number), &numbered(&self.path, next))?;
-            if self.options.compress {
-                rename_if_there(
-                    &compressed(&self.path, number),
-                    &compressed(&self.path, next),
-                )?;
+        for number in numbers(&self.path)?.into_iter().rev() {
+            for name in [numbered, compressed] {
+                let old = name(&self.path, number);
+                if number >= last {
+                    remove_if_there(&old)?;
+                } else {
+                    rename_if_there(&old, &name(&self.path, number + 1))?;
+                }
             }
         }
         rename_if_there(&self.path, &numbered(&self.path, 1))
     }
+}
+
+/// The numbers of the rotated files that there are, compressed or not, in their order. `max-file` says nothing of how
+/// many that is.
+pub(super) fn numbers(path: &Path) -> io::Result<Vec<u32>> {
+    let (Some(folder), Some(base)) = (path.parent(), path.file_name().and_then(OsStr::to_str))
+    else {
+        return Ok(Vec::new());
+    };
+    let mut numbers = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        let number: Option<u32> = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(base)?.strip_prefix('.'))
+            .map(|rest| rest.strip_suffix(".gz").unwrap_or(rest))
+            .and_then(|number| number.parse().ok());
+        numbers.extend(number);
+    }
+    numbers.sort_unstable();
+    numbers.dedup();
+    Ok(numbers)
 }
 
 /// `path` with `.number` behind it.

@@ -191,6 +191,21 @@ fn rotates_when_full_and_keeps_so_many_files() {
 }
 
 #[test]
+fn as_many_files_as_anybody_may_ask_for_cost_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x-json.log");
+    let options = [
+        ("max-size", "1"),
+        ("max-file", "2000000000"),
+        ("compress", "true"),
+    ];
+    let mut writer = open(&config(&path, &options)).unwrap();
+    writer.write(Stream::Stdout, b"a\nb\nc\n", now()).unwrap();
+    writer.flush().unwrap();
+    assert_eq!(super::rotate::numbers(&path).unwrap(), [1, 2]);
+}
+
+#[test]
 fn one_file_is_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x-json.log");

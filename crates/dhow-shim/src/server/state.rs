@@ -234,8 +234,12 @@ impl Server {
 
     /// Nothing to do: gives back what a burst, the start or an exec took.
     fn idle(&mut self) {
+        let burst = self.buffer.is_large();
         self.buffer.release();
         self.log.writer.release();
+        if burst {
+            dhow_sys::memory::trim_heap();
+        }
         if std::mem::take(&mut self.untidy) {
             dhow_sys::memory::trim_heap();
             // Only the shim's own memory is at stake.
