@@ -75,9 +75,11 @@ impl Engine {
         make_folder(&config.data_root.join("containers"))?;
         make_folder(&config.exec_root.join("containers"))?;
         let containers = ContainerSet::default();
-        for (_, record) in db.list::<ContainerRecord>()? {
-            containers.insert(Arc::new(Container::new(record)));
-        }
+        db.read(|tx| {
+            tx.visit(|_, record: ContainerRecord| {
+                containers.insert(Arc::new(Container::new(record)));
+            })
+        })?;
         let services = Services {
             config,
             db,

@@ -243,7 +243,7 @@ impl Images {
     fn uses(&self) -> Uses {
         let mut uses = Uses::new();
         for container in self.services.containers.all() {
-            let record = container.record();
+            let record = container.outline();
             let running = record.state.status.is_running();
             let user = InUse {
                 container: container.id.clone(),

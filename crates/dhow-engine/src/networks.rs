@@ -73,7 +73,7 @@ impl Networks {
             .iter()
             .flat_map(|container| {
                 container
-                    .record()
+                    .outline()
                     .networks
                     .keys()
                     .cloned()

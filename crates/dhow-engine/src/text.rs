@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::container::{ContainerRecord, HealthStatus, Status};
+use crate::container::{ContainerRecord, HealthStatus, OutlineState, Status};
 
 /// `5 seconds`, `About an hour`, `3 weeks`: Docker's words for a time that has passed.
 pub(crate) fn human(passed: Duration) -> String {
@@ -48,8 +48,7 @@ pub(crate) fn duration(duration: Duration) -> String {
 }
 
 /// The status column of a list.
-pub(crate) fn status(record: &ContainerRecord, now: Timestamp) -> String {
-    let state = &record.state;
+pub(crate) fn status(state: &OutlineState, now: Timestamp) -> String {
     let since = |time: Option<Timestamp>| {
         let passed = time.map_or(Duration::ZERO, |time| {
             now.duration_since(time).try_into().unwrap_or_default()
@@ -60,10 +59,7 @@ pub(crate) fn status(record: &ContainerRecord, now: Timestamp) -> String {
         Status::Created => "Created".into(),
         Status::Paused => format!("Up {} (Paused)", since(state.started_at)),
         Status::Running => {
-            let health = state
-                .health
-                .as_ref()
-                .map_or(HealthStatus::None, |health| health.status);
+            let health = state.health_status();
             let up = since(state.started_at);
             match health {
                 HealthStatus::None => format!("Up {up}"),

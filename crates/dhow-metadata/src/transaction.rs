@@ -132,8 +132,26 @@ impl<'a> Transaction<'a> {
     /// # Errors
     /// Fails when the file can't be read or a document not be decoded.
     pub fn list_prefix<R: Record>(&self, prefix: &str) -> Result<Vec<(String, R)>, Error> {
+        let mut documents = Vec::new();
+        self.each(prefix, |key, record| documents.push((key.to_owned(), record)))?;
+        Ok(documents)
+    }
+
+    /// Shows `visitor` every document of the collection with its key, in the order of the keys, one at a time.
+    ///
+    /// # Errors
+    /// Fails when the file can't be read or a document not be decoded; `visitor` has seen those before it.
+    pub fn visit<R: Record>(&self, visitor: impl FnMut(&str, R)) -> Result<(), Error> {
+        self.each("", visitor)
+    }
+
+    fn each<R: Record>(
+        &self,
+        prefix: &str,
+        mut visitor: impl FnMut(&str, R),
+    ) -> Result<(), Error> {
         if !self.exists::<R>()? {
-            return Ok(Vec::new());
+            return Ok(());
         }
         let fail = failure::<R>("list");
         let sql = format!(
@@ -142,20 +160,19 @@ impl<'a> Transaction<'a> {
         );
         let mut statement = self.statement::<R>(&sql)?;
         let mut rows = statement.query(params![prefix]).map_err(fail)?;
-        let mut documents = Vec::new();
         while let Some(row) = rows.next().map_err(fail)? {
-            let key: String = row.get(0).map_err(fail)?;
+            let text = |column| {
+                row.get_ref(column)
+                    .and_then(|value| Ok(value.as_str()?))
+                    .map_err(fail)
+            };
+            let key = text(0)?;
             if !key.starts_with(prefix) {
                 break;
             }
-            let text = row
-                .get_ref(1)
-                .and_then(|value| Ok(value.as_str()?))
-                .map_err(fail)?;
-            let record = decode(&key, text)?;
-            documents.push((key, record));
+            visitor(key, decode(key, text(1)?)?);
         }
-        Ok(documents)
+        Ok(())
     }
 
     /// How many documents the collection has.

@@ -3,6 +3,7 @@
 mod files;
 mod view;
 
+pub use crate::store::{Outline, OutlineConfig, OutlineHost, OutlineState};
 pub use dhow_archive::tar::Mtime;
 pub use dhow_archive::{Change, ChangeKind, PathStat};
 pub use dhow_container::{

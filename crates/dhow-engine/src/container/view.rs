@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::ContainerRecord;
+use super::{ContainerRecord, Outline};
 use crate::filters::Filters;
 use dhow_container::spec::{Port, Protocol};
 
@@ -86,14 +86,12 @@ pub struct Size {
 /// A container in a list.
 #[derive(Debug, Clone)]
 pub struct Summary {
-    /// The record at the time of listing.
-    pub record: Arc<ContainerRecord>,
+    /// The record in short, at the time of listing.
+    pub record: Arc<Outline>,
     /// The name of its image to show: as it was given, or its id when that name means another image now.
-    pub image: String,
+    pub image: Arc<str>,
     /// Further names that links give it, `parent/alias`.
     pub linked_as: Vec<String>,
-    /// The program and its arguments, quoted where needed.
-    pub command: String,
     /// `Up 5 minutes (healthy)`, `Exited (0) 2 days ago`, …
     pub status: String,
     /// Its ports.

@@ -17,7 +17,7 @@ impl Containers {
         let container = self.services.find(name)?;
         let record = container.record();
         let size = if size {
-            Some(self.size(&record).await?)
+            Some(self.size(&record.id, record.image.chain).await?)
         } else {
             None
         };
@@ -49,8 +49,8 @@ impl Containers {
     }
 
     /// What a container takes on disk.
-    pub(crate) async fn size(&self, record: &ContainerRecord) -> Result<Size> {
-        let (services, id, chain) = (self.services.clone(), record.id.clone(), record.image.chain);
+    pub(crate) async fn size(&self, id: &str, chain: Option<dhow_oci::Digest>) -> Result<Size> {
+        let (services, id) = (self.services.clone(), id.to_owned());
         blocking(move || measure(&services, &id, chain)).await
     }
 }

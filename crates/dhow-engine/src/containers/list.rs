@@ -7,7 +7,7 @@ use dhow_oci::Digest;
 use jiff::Timestamp;
 
 use super::Containers;
-use crate::container::{ContainerRecord, HealthStatus, ListOptions, Status, Summary, SummaryPort};
+use crate::container::{HealthStatus, ListOptions, Outline, Status, Summary, SummaryPort};
 use crate::filters::Filters;
 use crate::services::Services;
 use crate::text;
@@ -40,9 +40,9 @@ impl Containers {
     pub async fn list(&self, options: &ListOptions) -> Result<Vec<Summary>> {
         let query = Query::new(&self.services, options)?;
         let all = self.services.containers.all();
-        let mut records: Vec<Arc<ContainerRecord>> = all
+        let mut records: Vec<Arc<Outline>> = all
             .iter()
-            .map(|container| container.record())
+            .map(|container| container.outline())
             .filter(|record| query.accepts(record))
             .collect();
         records.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
@@ -58,15 +58,14 @@ impl Containers {
         let mut list = Vec::with_capacity(records.len());
         for record in records {
             let size = if options.size {
-                Some(self.size(&record).await?)
+                Some(self.size(&record.id, record.image.chain).await?)
             } else {
                 None
             };
             list.push(Summary {
                 image: images.shown(&record),
-                linked_as: linked.remove(&record.id).unwrap_or_default(),
-                command: text::command(&record),
-                status: text::status(&record, now),
+                linked_as: linked.remove(&*record.id).unwrap_or_default(),
+                status: text::status(&record.state, now),
                 ports: ports(&record),
                 size,
                 record,
@@ -79,12 +78,12 @@ impl Containers {
 /// Which images names mean now; each is looked up once a list.
 struct ImageNames<'a> {
     services: &'a Services,
-    known: HashMap<String, Option<Digest>>,
+    known: HashMap<Arc<str>, Option<Digest>>,
 }
 
 impl ImageNames<'_> {
     /// The image's name as the container was made with, or its id when that name means another one now.
-    fn shown(&mut self, record: &ContainerRecord) -> String {
+    fn shown(&mut self, record: &Outline) -> Arc<str> {
         let name = &record.config.image;
         let id = match self.known.get(name) {
             Some(id) => *id,
@@ -102,14 +101,14 @@ impl ImageNames<'_> {
         if id == Some(record.image.id) {
             name.clone()
         } else {
-            record.image.id.to_string()
+            record.image.id.to_string().into()
         }
     }
 }
 
-fn ports(record: &ContainerRecord) -> Vec<SummaryPort> {
+fn ports(record: &Outline) -> Vec<SummaryPort> {
     let mut list: Vec<SummaryPort> = Vec::new();
-    for (port, published) in &record.ports {
+    for (port, published) in record.ports.iter() {
         let plain = SummaryPort {
             private: port.number,
             protocol: port.protocol,
@@ -193,19 +192,15 @@ impl<'a> Query<'a> {
         })
     }
 
-    fn accepts(&self, record: &ContainerRecord) -> bool {
+    fn accepts(&self, record: &Outline) -> bool {
         let filters = self.filters;
         let state = &record.state;
-        let health = state
-            .health
-            .as_ref()
-            .map_or(HealthStatus::None, |health| health.status);
         let exited_so = state.status == Status::Exited && self.exited.contains(&state.exit_code);
         (self.all || state.status.is_running())
             && !self.is_task
             && (self.statuses.is_empty() || self.statuses.contains(&state.status))
             && (self.exited.is_empty() || exited_so)
-            && (self.health.is_empty() || self.health.contains(&health))
+            && (self.health.is_empty() || self.health.contains(&state.health_status()))
             && self.before.is_none_or(|before| record.created < before)
             && self.since.is_none_or(|since| record.created > since)
             && (!filters.contains("ancestor") || self.ancestors.contains(&record.image.id))
@@ -227,7 +222,7 @@ impl<'a> Query<'a> {
             && self.ports(record)
     }
 
-    fn ports(&self, record: &ContainerRecord) -> bool {
+    fn ports(&self, record: &Outline) -> bool {
         let within = |(range, kind): &(PortRange, Port), number: u16, port: &Port| {
             kind.protocol == port.protocol && (range.start..=range.end).contains(&number)
         };

@@ -126,9 +126,10 @@ pub(super) fn hosts(services: &Services, record: &ContainerRecord) -> Vec<HostsE
 /// Tells the containers that are linked to this one of its new address.
 pub(super) fn tell_linked(services: &Services, id: &str) {
     for container in services.containers.all() {
-        let record = container.record();
-        let is_linked = record.links.iter().any(|link| link.container == id);
-        if is_linked && record.state.status.has_process() {
+        let outline = container.outline();
+        let is_linked = outline.links.iter().any(|link| link.container == id);
+        if is_linked && outline.state.status.has_process() {
+            let record = container.record();
             let own: Vec<IpAddr> = record
                 .networks
                 .values()
@@ -152,9 +153,9 @@ pub(crate) fn shown(services: &Services, record: &ContainerRecord) -> Vec<String
 pub(crate) fn names(services: &Services) -> HashMap<String, Vec<String>> {
     let mut names: HashMap<String, Vec<String>> = HashMap::new();
     for container in services.containers.all() {
-        let record = container.record();
-        for link in &record.links {
-            let name = format!("{}/{}", record.name, link.alias);
+        let outline = container.outline();
+        for link in outline.links.iter() {
+            let name = format!("{}/{}", outline.name, link.alias);
             names.entry(link.container.clone()).or_default().push(name);
         }
     }

@@ -19,6 +19,7 @@ use crate::services::{Services, blocking};
 use crate::store::Container;
 use crate::supervisor::Task;
 use crate::{Error, Result};
+use dhow_container::spec::RestartName;
 
 /// Makes what is known and what is so agree again.
 pub(crate) async fn restore(services: &Arc<Services>) -> Result<()> {
@@ -27,7 +28,7 @@ pub(crate) async fn restore(services: &Arc<Services>) -> Result<()> {
     let concerned: Vec<&Arc<Container>> = all
         .iter()
         .filter(|container| {
-            container.record().state.status.is_running() || runs.contains(&container.id)
+            container.outline().state.status.is_running() || runs.contains(&container.id)
         })
         .collect();
     join_all(concerned.iter().map(|container| one(services, container))).await;
@@ -190,7 +191,7 @@ fn tidy(services: &Services, runs: &HashSet<String>) -> Result<()> {
     let known: HashSet<&str> = ids.iter().map(String::as_str).collect();
     let running = containers
         .iter()
-        .filter(|container| container.record().state.status.has_process());
+        .filter(|container| container.outline().state.status.has_process());
     let active: Vec<String> = running.map(|container| container.id.clone()).collect();
     report("reconcile networks", services.networks.reconcile(&active));
     report("reconcile volumes", services.volumes.reconcile(&ids));
@@ -229,6 +230,12 @@ fn names(folder: &Path) -> HashSet<String> {
 
 /// Starts what its policy wants running.
 fn resume(services: &Arc<Services>, container: &Arc<Container>) -> Result<()> {
+    let outline = container.outline();
+    let host = &outline.host;
+    let idle = host.restart_policy.name == RestartName::No && !host.auto_remove;
+    if idle && outline.state.status != Status::Restarting {
+        return Ok(());
+    }
     let record = container.record();
     let status = record.state.status;
     let due = container.live().restart.is_some();

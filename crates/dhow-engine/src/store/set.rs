@@ -4,21 +4,23 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::Container;
+use super::shelf::Shelf;
 use dhow_container::spec::Invalid;
 
 use crate::{Error, Result};
 
 /// All containers. No lock is held while something is waited for.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct ContainerSet {
     inner: RwLock<Inner>,
+    shelf: Arc<Shelf>,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
-    containers: BTreeMap<String, Arc<Container>>,
+    containers: BTreeMap<Arc<str>, Arc<Container>>,
     /// Ids by name; a name is taken before its container is there.
-    names: HashMap<String, String>,
+    names: HashMap<Box<str>, Arc<str>>,
 }
 
 impl ContainerSet {
@@ -44,7 +46,7 @@ impl ContainerSet {
         if let Some(id) = inner.names.get(bare) {
             return inner.containers.get(id).cloned().ok_or_else(missing);
         }
-        let mut fitting = inner.containers.range(name.to_owned()..);
+        let mut fitting = inner.containers.range(Arc::<str>::from(name)..);
         let mut next = || fitting.next().filter(|(id, _)| id.starts_with(name));
         match (next(), next()) {
             (None, _) => Err(missing()),
@@ -69,17 +71,17 @@ impl ContainerSet {
         if let Some(by) = inner.names.get(name) {
             return Err(Error::NameTaken {
                 name: name.to_owned(),
-                by: by.clone(),
+                by: by.to_string(),
             });
         }
-        inner.names.insert(name.to_owned(), id.to_owned());
+        inner.names.insert(name.into(), id.into());
         Ok(())
     }
 
     /// Gives a name back if `id` has it.
     pub(crate) fn free_name(&self, name: &str, id: &str) {
         let mut inner = self.write();
-        if inner.names.get(name).is_some_and(|by| by == id) {
+        if inner.names.get(name).is_some_and(|by| **by == *id) {
             inner.names.remove(name);
         }
     }
@@ -87,19 +89,26 @@ impl ContainerSet {
     /// Adds a container, whose name is taken already or now.
     pub(crate) fn insert(&self, container: Arc<Container>) {
         let record = container.record();
-        let mut inner = self.write();
-        inner
-            .names
-            .insert(record.name.clone(), container.id.clone());
-        inner.containers.insert(container.id.clone(), container);
+        let id: Arc<str> = container.id.as_str().into();
+        {
+            let mut inner = self.write();
+            inner.names.insert(record.name.as_str().into(), id.clone());
+            inner.containers.insert(id, container.clone());
+        }
+        drop(record);
+        container.settle(&self.shelf);
     }
 
     /// Takes a container out, its name included.
     pub(crate) fn remove(&self, container: &Container) {
-        let name = container.record().name.clone();
+        let name = container.outline().name.clone();
         let mut inner = self.write();
-        inner.containers.remove(&container.id);
-        if inner.names.get(&name).is_some_and(|by| *by == container.id) {
+        inner.containers.remove(container.id.as_str());
+        if inner
+            .names
+            .get(&name)
+            .is_some_and(|by| **by == *container.id)
+        {
             inner.names.remove(&name);
         }
     }

@@ -86,7 +86,7 @@ fn count(services: &Services) -> Counts {
         ..Counts::default()
     };
     for container in services.containers.all() {
-        match container.record().state.status {
+        match container.outline().state.status {
             Status::Running | Status::Restarting => counts.running += 1,
             Status::Paused => counts.paused += 1,
             _ => counts.stopped += 1,

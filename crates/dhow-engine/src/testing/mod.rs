@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod lifecycle;
+mod many;
 mod network;
 mod restore;
 mod supervisor;

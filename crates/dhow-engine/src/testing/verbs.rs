@@ -133,7 +133,7 @@ async fn lists_are_filtered() {
         };
         containers.list(&options).await.map(|list| {
             list.iter()
-                .map(|summary| summary.record.name.clone())
+                .map(|summary| summary.record.name.to_string())
                 .collect::<Vec<_>>()
         })
     };

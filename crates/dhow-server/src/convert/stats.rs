@@ -253,7 +253,7 @@ mod tests {
     }
 
     fn shown(now: Option<Sample>, before: Option<Sample>) -> Value {
-        let stats = super::stats(&Stats {
+        let stats = stats(&Stats {
             id: "c0ffee".to_owned(),
             name: "web".to_owned(),
             now: now.map(Arc::new),

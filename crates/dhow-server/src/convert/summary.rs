@@ -14,28 +14,27 @@ pub(crate) fn summary(summary: &Summary) -> wire::ContainerSummary {
         .iter()
         .map(|(name, endpoint)| (name.clone(), network::endpoint_view(endpoint)));
     wire::ContainerSummary {
-        id: record.id.clone(),
-        names: [&record.name]
-            .into_iter()
-            .chain(&summary.linked_as)
+        id: record.id.to_string(),
+        names: std::iter::once(&*record.name)
+            .chain(summary.linked_as.iter().map(String::as_str))
             .map(|name| format!("/{name}"))
             .collect(),
-        image: summary.image.clone(),
+        image: summary.image.to_string(),
         image_id: record.image.id.to_string(),
         image_manifest_descriptor: record.image.manifest.as_ref().map(image::descriptor),
-        command: summary.command.clone(),
+        command: record.command.to_string(),
         created: time::unix(record.created),
         ports: summary.ports.iter().map(port).collect(),
         size_rw: i64::try_from(size.rw).unwrap_or(i64::MAX),
         size_root_fs: i64::try_from(size.root_fs).unwrap_or(i64::MAX),
-        labels: Some(record.config.labels.clone()),
+        labels: Some((*record.config.labels).clone()),
         state: record.state.status.name().to_owned(),
         status: summary.status.clone(),
         host_config: wire::SummaryHostConfig {
             network_mode: host::network_mode(&record.host.network_mode),
             annotations: null_map(&record.host.annotations),
         },
-        health: Some(health(record.state.health.as_ref())),
+        health: Some(health(record.state.health.as_deref())),
         network_settings: wire::SummaryNetworks {
             networks: networks.collect(),
         },
