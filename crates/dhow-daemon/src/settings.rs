@@ -177,12 +177,35 @@ pub(crate) fn load(flags: &Flags) -> Result<Settings, Error> {
     };
     let file = file::read(path, required)?;
     let merged = file::merge(path, file, &flags.given)?;
+    refuse(&merged)?;
     let warnings = warnings(&merged);
     let keys = keys::decode(merged).map_err(|text| Error::Configuration {
         path: path.to_owned(),
         text,
     })?;
     keys.settings(warnings)
+}
+
+/// Refuses settings that would protect something and are not there. Switched off, or empty, they ask for nothing.
+fn refuse(merged: &Map<String, Value>) -> Result<(), Error> {
+    for (key, value) in merged {
+        let asks = match value {
+            Value::Bool(on) => *on,
+            Value::String(text) => !text.is_empty(),
+            Value::Array(list) => !list.is_empty(),
+            _ => true,
+        };
+        if let Some(setting) = by_key(key)
+            && let Meaning::Refused(why) = setting.meaning
+            && asks
+        {
+            return Err(Error::Value {
+                setting: setting.key,
+                text: why.to_owned(),
+            });
+        }
+    }
+    Ok(())
 }
 
 fn warnings(merged: &Map<String, Value>) -> Vec<String> {
@@ -207,6 +230,22 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
+
+    #[test]
+    fn what_would_protect_and_is_not_there_is_refused() {
+        for (file, args) in [
+            (r#"{"userns-remap": "default"}"#, &[][..]),
+            (r#"{"authorization-plugins": ["x"]}"#, &[]),
+            ("{}", &["--selinux-enabled"]),
+        ] {
+            let error = load_with(file, args).unwrap_err().to_string();
+            assert!(
+                error.contains("not implemented"),
+                "{file} {args:?}: {error}"
+            );
+        }
+        assert!(load_with(r#"{"userns-remap": "", "selinux-enabled": false}"#, &[]).is_ok());
+    }
 
     fn load_with(file: &str, args: &[&str]) -> Result<Settings, Error> {
         let folder = tempfile::tempdir().unwrap();

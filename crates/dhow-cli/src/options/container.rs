@@ -156,7 +156,11 @@ fn limits(flags: &Parsed) -> Result<HostConfig, String> {
     let text = |name: &str| flags.text(name).to_owned();
     let bytes = |name: &str| resources::bytes(flags.text(name));
     let mut mapped = Vec::new();
-    for device in flags.list("device") {
+    let (named, given): (Vec<_>, Vec<_>) = flags
+        .list("device")
+        .into_iter()
+        .partition(|device| devices::is_qualified(device));
+    for device in given {
         mapped.extend(devices::device(&device)?);
     }
     let all = |name: &str, read: fn(&str) -> Result<_, String>| {
@@ -172,10 +176,13 @@ fn limits(flags: &Parsed) -> Result<HostConfig, String> {
         .map(|w| devices::weight(w))
         .collect::<Result<_, _>>()?;
     let gpus = flags.list("gpus");
-    let gpus = gpus
+    let mut requests = gpus
         .iter()
         .map(|g| devices::gpus(g))
         .collect::<Result<Vec<_>, _>>()?;
+    if !named.is_empty() {
+        requests.push(devices::named(named));
+    }
     let number = |name: &str| flags.text(name).parse().unwrap_or(0);
     Ok(HostConfig {
         cpu_shares: flags.int("cpu-shares"),
@@ -196,7 +203,7 @@ fn limits(flags: &Parsed) -> Result<HostConfig, String> {
         cpuset_mems: text("cpuset-mems"),
         devices: Some(mapped),
         device_cgroup_rules: some(flags.list("device-cgroup-rule")),
-        device_requests: (!gpus.is_empty()).then_some(gpus),
+        device_requests: (!requests.is_empty()).then_some(requests),
         memory_reservation: bytes("memory-reservation"),
         memory_swap: resources::swap(flags.text("memory-swap")),
         memory_swappiness: Some(flags.int("memory-swappiness")),

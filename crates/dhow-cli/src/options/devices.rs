@@ -5,6 +5,39 @@ use dhow_terminal::units::parse_bytes;
 
 use super::csv;
 
+/// Whether a value of `--device` is a device's name by its vendor, `vendor.com/class=name`, rather than a path.
+pub(crate) fn is_qualified(value: &str) -> bool {
+    let Some((kind, device)) = value.split_once('=') else {
+        return false;
+    };
+    let Some((vendor, class)) = kind.split_once('/') else {
+        return false;
+    };
+    let fits = |text: &str, more: &str| {
+        text.ends_with(|last: char| last.is_ascii_alphanumeric())
+            && text
+                .chars()
+                .all(|letter| letter.is_ascii_alphanumeric() || more.contains(letter))
+    };
+    let letter = |text: &str| text.starts_with(|first: char| first.is_ascii_alphabetic());
+    let number = |text: &str| text.starts_with(|first: char| first.is_ascii_alphanumeric());
+    letter(vendor)
+        && fits(vendor, "_-.")
+        && letter(class)
+        && fits(class, "_-")
+        && number(device)
+        && fits(device, "_-.:")
+}
+
+/// The request for devices by their vendors' names.
+pub(crate) fn named(names: Vec<String>) -> DeviceRequest {
+    DeviceRequest {
+        driver: "cdi".to_owned(),
+        device_ids: Some(names),
+        ..DeviceRequest::default()
+    }
+}
+
 /// Reads one value of `--device`: `host[:container][:mode]`, or a pattern of host paths.
 pub(crate) fn device(value: &str) -> Result<Vec<DeviceMapping>, String> {
     let parts: Vec<&str> = value.split(':').collect();

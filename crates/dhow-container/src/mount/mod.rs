@@ -108,6 +108,10 @@ fn long_point(spec: &MountSpec) -> Result<MountPoint, Invalid> {
     match spec.kind {
         MountKind::Bind => long_bind(spec, point),
         MountKind::Volume => long_volume(spec, point),
+        MountKind::Tmpfs if spec.source.is_empty() && unknown_option(spec).is_some() => {
+            let option = unknown_option(spec).unwrap_or_default();
+            Err(Invalid(format!("invalid option: {option}")))
+        }
         MountKind::Tmpfs if spec.source.is_empty() => Ok(MountPoint {
             options: crate::oci::mounts::tmpfs_options(spec),
             ..point
@@ -153,6 +157,13 @@ fn long_bind(spec: &MountSpec, point: MountPoint) -> Result<MountPoint, Invalid>
         options: kept,
         ..point
     })
+}
+
+/// Of memory, only whether programs can be run from it may be said beside size and mode.
+fn unknown_option(spec: &MountSpec) -> Option<&str> {
+    let options = spec.tmpfs.iter().flat_map(|tmpfs| &tmpfs.options);
+    let mut names = options.map(|pair| pair.first().map_or("", String::as_str));
+    names.find(|name| !matches!(*name, "exec" | "noexec"))
 }
 
 fn long_image(spec: &MountSpec, point: MountPoint) -> Result<MountPoint, Invalid> {

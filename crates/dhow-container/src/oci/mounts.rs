@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use dhow_oci::runtime::Mount;
 
 use super::{INIT_PATH, Inputs, Source};
-use crate::spec::{IpcMode, MountKind, MountSpec};
+use crate::spec::{Invalid, IpcMode, MountKind, MountSpec};
 use crate::{ContainerRecord, MountPoint};
 
 /// The option of the built-in runtime that names a path below a mount's source.
@@ -43,6 +43,12 @@ fn system_mounts(record: &ContainerRecord, inputs: &Inputs) -> Vec<Mount> {
     let host = &record.host;
     let kernel = ["nosuid", "noexec", "nodev"];
     let access = if host.privileged { "rw" } else { "ro" };
+    let options = super::security::parse(&host.security_opt).unwrap_or_default();
+    let cgroups = match options.writable_cgroups {
+        Some(true) => "rw",
+        Some(false) => "ro",
+        None => access,
+    };
     let mut list = vec![
         mount("/proc", "proc", "proc", &kernel),
         mount(
@@ -74,7 +80,7 @@ fn system_mounts(record: &ContainerRecord, inputs: &Inputs) -> Vec<Mount> {
             "/sys/fs/cgroup",
             "cgroup",
             "cgroup",
-            &[access, "nosuid", "noexec", "nodev"],
+            &[cgroups, "nosuid", "noexec", "nodev"],
         ),
     ];
     list.extend(ipc_mounts(record, inputs));
@@ -220,6 +226,31 @@ pub fn tmpfs_options(spec: &MountSpec) -> Vec<String> {
         .into_iter()
         .map(str::to_owned)
         .collect()
+}
+
+/// Checks the options of a memory file system.
+///
+/// # Errors
+/// One of them is none of tmpfs; the text is Docker's.
+pub fn check_tmpfs(options: &str) -> Result<(), Invalid> {
+    const FLAGS: &[&str] = &[
+        "async", "atime", "bind", "defaults", "dev", "diratime", "dirsync", "exec", "mand",
+        "noatime", "nodev", "nodiratime", "noexec", "nomand", "norelatime", "nostrictatime",
+        "nosuid", "private", "rbind", "relatime", "remount", "ro", "rprivate", "rshared", "rslave",
+        "runbindable", "rw", "shared", "slave", "strictatime", "suid", "sync", "unbindable",
+    ];
+    const VALUES: &[&str] = &["gid", "mode", "mpol", "nr_blocks", "nr_inodes", "size", "uid"];
+    for option in options.split(',').filter(|option| !option.is_empty()) {
+        let known = match option.split_once('=') {
+            None => FLAGS.contains(&option),
+            Some((key, _)) => VALUES.contains(&key),
+        };
+        if !known {
+            let key = option.split('=').next().unwrap_or(option);
+            return Err(Invalid(format!("invalid tmpfs option \"{key}\"")));
+        }
+    }
+    Ok(())
 }
 
 /// Docker's defaults for memory file systems with what was asked for: `exec` takes `noexec` back, and so on.

@@ -12,6 +12,8 @@ pub struct SecurityOptions {
     pub seccomp: Option<String>,
     /// Nothing where the engine's default counts.
     pub no_new_privileges: Option<bool>,
+    /// Whether `/sys/fs/cgroup` can be written to; nothing where privileges decide.
+    pub writable_cgroups: Option<bool>,
     /// The AppArmor profile to be in; none when unconfined.
     pub apparmor: Option<String>,
 }
@@ -39,7 +41,7 @@ pub fn parse(options: &[String]) -> Result<SecurityOptions, Invalid> {
             "label" if value == "disable" => {}
             "label" => {
                 return Err(Invalid(format!(
-                    "SELinux labels are not supported yet: \"{option}\" (only label=disable is)"
+                    "SELinux labels are not implemented: \"{option}\" (only label=disable is)"
                 )));
             }
             "apparmor" => {
@@ -52,6 +54,12 @@ pub fn parse(options: &[String]) -> Result<SecurityOptions, Invalid> {
                     .parse()
                     .map_err(|_| Invalid(format!("invalid --security-opt 2: \"{option}\"")))?;
                 parsed.no_new_privileges = Some(flag);
+            }
+            "writable-cgroups" => {
+                let flag = value.parse().map_err(|_| {
+                    Invalid(format!("invalid --security-opt 2: \"{option}\""))
+                })?;
+                parsed.writable_cgroups = Some(flag);
             }
             _ => return Err(Invalid(format!("invalid --security-opt 2: \"{option}\""))),
         }

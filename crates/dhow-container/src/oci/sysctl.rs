@@ -25,7 +25,7 @@ pub fn check(host: &HostConfig) -> Result<(), Invalid> {
         if name.starts_with("net.") {
             if host.network_mode == NetworkMode::Host {
                 return Err(Invalid(format!(
-                    "sysctl '{name}' not allowed in host network namespace"
+                    "sysctl \"{name}\" not allowed in host network namespace"
                 )));
             }
         } else if IPC.contains(&name.as_str()) || name.starts_with("fs.mqueue.") {

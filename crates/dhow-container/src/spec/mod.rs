@@ -23,12 +23,14 @@ pub use health::Healthcheck;
 pub use host::{HostConfig, LogConfig};
 pub use mode::{CgroupnsMode, IpcMode, NetworkMode, PidMode, UsernsMode, UtsMode};
 pub use mount::{
-    BindOptions, ImageOptions, MountKind, MountSpec, Propagation, TmpfsOptions, VolumeDriver, VolumeOptions,
+    BindOptions, ImageOptions, MountKind, MountSpec, Propagation, TmpfsOptions, VolumeDriver,
+    VolumeOptions,
 };
 pub use networking::{EndpointIpam, EndpointSettings};
 pub use port::{Port, PortBinding, PortRange, Protocol};
 pub use resources::{
-    DeviceMapping, DeviceRequest, Resources, ThrottleDevice, Ulimit, Update, WeightDevice,
+    DeviceLimits, DeviceMapping, DeviceRequest, Resources, ThrottleDevice, Ulimit, Update,
+    WeightDevice,
 };
 pub use restart::{RestartName, RestartPolicy};
 pub use signal::Signal;

@@ -118,11 +118,106 @@ pub struct Ulimit {
     pub hard: i64,
 }
 
+/// New limits of block devices; a list that is given, also an empty one, takes the place of what is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeviceLimits {
+    /// Weights.
+    pub weights: Option<Vec<WeightDevice>>,
+    /// Bytes a second read.
+    pub read_bps: Option<Vec<ThrottleDevice>>,
+    /// Bytes a second written.
+    pub write_bps: Option<Vec<ThrottleDevice>>,
+    /// Reads a second.
+    pub read_iops: Option<Vec<ThrottleDevice>>,
+    /// Writes a second.
+    pub write_iops: Option<Vec<ThrottleDevice>>,
+}
+
+impl DeviceLimits {
+    /// Puts the new limits into `resources`, and gives what the kernel has to be told: for devices that are no longer
+    /// limited, a rate of zero.
+    pub fn change(&self, resources: &mut Resources) -> Resources {
+        let mut told = resources.clone();
+        if let Some(weights) = &self.weights {
+            resources.blkio_weight_device.clone_from(weights);
+            told.blkio_weight_device.clone_from(weights);
+        }
+        throttle(
+            &self.read_bps,
+            &mut resources.blkio_read_bps,
+            &mut told.blkio_read_bps,
+        );
+        throttle(
+            &self.write_bps,
+            &mut resources.blkio_write_bps,
+            &mut told.blkio_write_bps,
+        );
+        throttle(
+            &self.read_iops,
+            &mut resources.blkio_read_iops,
+            &mut told.blkio_read_iops,
+        );
+        throttle(
+            &self.write_iops,
+            &mut resources.blkio_write_iops,
+            &mut told.blkio_write_iops,
+        );
+        told
+    }
+}
+
+fn throttle(
+    new: &Option<Vec<ThrottleDevice>>,
+    kept: &mut Vec<ThrottleDevice>,
+    told: &mut Vec<ThrottleDevice>,
+) {
+    let Some(new) = new else {
+        return;
+    };
+    let freed = |old: ThrottleDevice| ThrottleDevice { rate: 0, ..old };
+    let gone = |old: &ThrottleDevice| new.iter().all(|device| device.path != old.path);
+    told.clone_from(new);
+    told.extend(std::mem::take(kept).into_iter().filter(gone).map(freed));
+    kept.clone_from(new);
+}
+
 /// What `POST /containers/{id}/update` may change; zero or nothing keeps what is.
 #[derive(Debug, Clone, Default)]
 pub struct Update {
-    /// The limits; devices and ulimits can't be changed.
+    /// The limits; those of block devices are in `devices`, the other devices and ulimits can't be changed.
     pub resources: Resources,
+    /// The limits of block devices.
+    pub devices: DeviceLimits,
     /// The restart policy.
     pub restart_policy: Option<RestartPolicy>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_no_longer_limited_are_set_free() {
+        let device = |path: &str, rate| ThrottleDevice {
+            path: path.to_owned(),
+            rate,
+        };
+        let mut resources = Resources {
+            blkio_read_bps: vec![device("/dev/a", 1), device("/dev/b", 2)],
+            blkio_write_bps: vec![device("/dev/a", 3)],
+            ..Resources::default()
+        };
+        let limits = DeviceLimits {
+            read_bps: Some(vec![device("/dev/b", 9)]),
+            ..DeviceLimits::default()
+        };
+        let told = limits.change(&mut resources);
+        assert_eq!(resources.blkio_read_bps, [device("/dev/b", 9)]);
+        assert_eq!(
+            told.blkio_read_bps,
+            [device("/dev/b", 9), device("/dev/a", 0)]
+        );
+        assert_eq!(resources.blkio_write_bps, [device("/dev/a", 3)]);
+        assert_eq!(told.blkio_write_bps, resources.blkio_write_bps);
+    }
 }

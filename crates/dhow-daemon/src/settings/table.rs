@@ -30,6 +30,8 @@ pub(super) enum Meaning {
     Used,
     /// It does nothing, for this reason.
     Nothing(&'static str),
+    /// It would protect something and can't be had, for this reason: the daemon does not start.
+    Refused(&'static str),
     /// It is about how the daemon is run, and not a key of the file.
     Command,
 }
@@ -83,6 +85,18 @@ const fn nothing(flag: &'static str, key: &'static str, kind: Kind, why: &'stati
         key,
         kind,
         meaning: Meaning::Nothing(why),
+        help: why,
+    }
+}
+
+/// A setting that would protect something if it were there: to go on without would be to promise too much.
+const fn refused(flag: &'static str, key: &'static str, kind: Kind, why: &'static str) -> Setting {
+    Setting {
+        flag,
+        short: None,
+        key,
+        kind,
+        meaning: Meaning::Refused(why),
         help: why,
     }
 }
@@ -387,11 +401,11 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::List,
         "every layer is distributable",
     ),
-    nothing(
+    refused(
         "authorization-plugin",
         "authorization-plugins",
         Kind::List,
-        "there are no plugins: the API is NOT restricted by them",
+        "not implemented: the API would not be restricted",
     ),
     nothing("bip6", "bip6", Kind::Text, NO_IPV6),
     nothing("containerd", "containerd", Kind::Text, OWN_RUNTIME),
@@ -476,7 +490,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         NO_SWARM,
     ),
     nothing("rootless", "rootless", Kind::Flag, LATER),
-    nothing("selinux-enabled", "selinux-enabled", Kind::Flag, LATER),
+    refused(
+        "selinux-enabled",
+        "selinux-enabled",
+        Kind::Flag,
+        "not implemented: containers would have no labels",
+    ),
     short(
         's',
         nothing(
@@ -505,7 +524,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Text,
         KERNEL_PORTS,
     ),
-    nothing("userns-remap", "userns-remap", Kind::Text, LATER),
+    refused(
+        "userns-remap",
+        "userns-remap",
+        Kind::Text,
+        "not implemented: containers' root would be the host's",
+    ),
     nothing("", "builder", Kind::Document, "there is no builder yet"),
     nothing("", "proxies", Kind::Document, NO_PROXY),
     nothing(

@@ -16,6 +16,7 @@ impl Containers {
         let runtimes = self.services.runtime_names();
         let facts = Facts {
             cpus: host::machine::cpus(),
+            memory_nodes: &host::machine::memory_nodes(),
             apparmor: host::machine::has_apparmor(),
             runtimes: &runtimes,
         };
@@ -30,6 +31,7 @@ impl Containers {
         }
         let mut checked = update.resources.clone();
         merge(&mut checked, &record.host.resources, &update.resources);
+        let told = update.devices.change(&mut checked);
         // Docker checks what was given, then what results from it.
         let mut given = update.resources.clone();
         given.memory_swap = if given.memory == 0 {
@@ -47,8 +49,8 @@ impl Containers {
         }
         let warnings = validate::resources(&checked, &facts)?;
         if let Some(task) = container.task() {
-            let devices = host::devices::limited(&checked)?;
-            task.update(oci::resources::changeable(&checked, &devices))
+            let devices = host::devices::limited(&told)?;
+            task.update(oci::resources::changeable(&told, &devices))
                 .await?;
         }
         let record = container.save(&self.services.db, |record| {

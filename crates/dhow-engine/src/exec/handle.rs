@@ -1,10 +1,12 @@
 //! The handle of execs.
 
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use dhow_oci::runtime::{LinuxCapabilities, Process};
 use dhow_shim::{ConsoleSize, ExecRequest};
+use rustix::fs::{Mode, OFlags};
 
 use super::{CreateExec, ExecDetails, StartExec};
 use crate::container::{ContainerRecord, Status};
@@ -29,7 +31,7 @@ impl Execs {
     /// Prepares an exec in a running container and gives its id.
     ///
     /// # Errors
-    /// The container does not exist, does not run or is paused, or there is no command.
+    /// The container does not exist, does not run or is paused, there is no command or no such user.
     pub async fn create(&self, container: &str, mut request: CreateExec) -> Result<String> {
         let found = self.services.find(container)?;
         let record = found.record();
@@ -38,6 +40,7 @@ impl Execs {
             return Err(dhow_container::spec::Invalid::new("No exec command specified").into());
         }
         streams::keys(request.detach_keys.as_deref())?;
+        check_user(&record, &request.user)?;
         if request.user.is_empty() {
             request.user.clone_from(&record.config.user);
         }
@@ -188,6 +191,24 @@ fn running(record: &ContainerRecord, name: &str) -> Result<()> {
             record.id
         ))),
     }
+}
+
+/// Looks a user up in the container, as Docker does before it comes to run the program. Who it is in the end, the
+/// runtime finds out.
+fn check_user(record: &ContainerRecord, user: &str) -> Result<()> {
+    if user.is_empty() {
+        return Ok(());
+    }
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = format!("/proc/{}/root", record.state.pid);
+    let Ok(root) = rustix::fs::open(root, flags, Mode::empty()) else {
+        // It has ended just now, which will be found out.
+        return Ok(());
+    };
+    let found = dhow_runtime::user::resolve(root.as_fd(), user, &record.host.group_add);
+    found
+        .map(drop)
+        .map_err(|error| Error::Refused(error.to_string()))
 }
 
 /// The command as Docker's events show it: with a space behind a lone program.

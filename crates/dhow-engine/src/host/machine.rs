@@ -20,6 +20,12 @@ pub(crate) fn kernel() -> String {
         .into_owned()
 }
 
+/// The nodes of memory, `0-1`; empty where the kernel does not say.
+pub(crate) fn memory_nodes() -> String {
+    let online = std::fs::read_to_string("/sys/devices/system/node/online");
+    online.map_or_else(|_| String::new(), |text| text.trim().to_owned())
+}
+
 /// How many processors the engine may use.
 pub(crate) fn cpus() -> usize {
     std::thread::available_parallelism().map_or(1, Into::into)

@@ -18,6 +18,7 @@ use crate::{Error, Result, host, names};
 use dhow_container::mount::Wanted;
 use dhow_container::oci;
 use dhow_container::spec::validate::{self, Facts};
+use dhow_container::spec::Invalid;
 use dhow_container::spec::{
     CgroupnsMode, ContainerConfig, CreateContainer, EndpointSettings, HostConfig, IpcMode,
     NetworkMode, UtsMode, merge,
@@ -28,6 +29,7 @@ pub(crate) fn create(services: &Services, request: CreateContainer) -> Result<Cr
     let runtimes = services.runtime_names();
     let facts = Facts {
         cpus: host::machine::cpus(),
+        memory_nodes: &host::machine::memory_nodes(),
         apparmor: host::machine::has_apparmor(),
         runtimes: &runtimes,
     };
@@ -211,10 +213,14 @@ fn inherited(services: &Services, host: &HostConfig) -> Result<Vec<MountPoint>> 
             .split(',')
             .all(|option| matches!(option, "rw" | "ro" | "z" | "Z"))
         {
-            return Err(Error::Refused(format!("invalid mode: {mode}")));
+            return Err(Error::Invalid(Invalid(format!("invalid mode: {mode}"))));
         }
         let readonly = mode.split(',').any(|option| option == "ro");
-        for point in &services.find(name)?.record().mounts {
+        // That the container is not there is no reason to look for the image elsewhere, which clients do after a 404.
+        let other = services
+            .find(name)
+            .map_err(|error| Error::Invalid(Invalid(error.to_string())))?;
+        for point in &other.record().mounts {
             let mut point = point.clone();
             point.rw &= !readonly;
             point.anonymous = false;

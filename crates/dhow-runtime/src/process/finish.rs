@@ -9,8 +9,8 @@ use std::ffi::CString;
 use std::io::Write;
 
 use dhow_sys::signal::SignalSet;
-use rustix::fs::Mode;
-use rustix::process::{chdir, getcwd, umask};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+use rustix::process::{fchdir, getcwd, umask};
 use rustix::thread::{
     Gid, Uid, set_keep_capabilities, set_no_new_privs, set_thread_groups, set_thread_res_gid,
     set_thread_res_uid,
@@ -53,7 +53,7 @@ pub(crate) fn prepare<'a>(
     if attributes.no_new_privileges {
         set_no_new_privs(true).step(|| "cannot set no_new_privs".into())?;
     }
-    let there = chdir(&plan.cwd).is_ok();
+    let there = change_directory(plan).is_ok();
     stdio::give(plan.uid);
     plan.capabilities.limit()?;
     become_user(plan)?;
@@ -159,11 +159,20 @@ fn become_user(plan: &ProcessPlan) -> Step {
     set_keep_capabilities(false).step(|| "cannot reset keeping capabilities".into())
 }
 
+/// Goes to the working directory, but not through the descriptors of a process (`/proc/self/fd/7`): we have more of them
+/// than the program will.
+fn change_directory(plan: &ProcessPlan) -> rustix::io::Result<()> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::NO_MAGICLINKS;
+    let directory = openat2(CWD, &plan.cwd, flags, Mode::empty(), resolve)?;
+    fchdir(directory)
+}
+
 /// `there` says that it was entered with all privileges, which is enough; otherwise the user's own must do.
 fn enter_directory(plan: &ProcessPlan, there: bool) -> Step {
     if !there {
         let failed = || format!("chdir to cwd ({:?}) set in config.json failed", plan.cwd);
-        chdir(&plan.cwd).step(failed)?;
+        change_directory(plan).step(failed)?;
     }
     // A directory outside of the root (reached through a leaked descriptor) has no path.
     match getcwd(Vec::new()) {

@@ -23,6 +23,7 @@ pub(super) fn routes() -> Router<Handles> {
         .route("/containers/create", post(create).delete(remove_last))
         .route("/containers/prune", post(prune).delete(remove_last))
         .route("/containers/{id}", delete(remove))
+        .route("/containers/{id}/{alias}", delete(remove_link))
         .route("/containers/{id}/json", get(inspect))
         .route("/containers/{id}/start", post(start))
         .route("/containers/{id}/stop", post(stop))
@@ -130,6 +131,7 @@ async fn start(
         .headers()
         .contains_key(http::header::TRANSFER_ENCODING);
     if is_chunked || length > Some(7) {
+        request::drain(request).await;
         return Err(ApiError::invalid(
             "starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24",
         ));
@@ -213,6 +215,15 @@ async fn remove(
     };
     finish(async move { Ok(containers.remove(&id, options).await?) }).await?;
     Ok(reply::no_content())
+}
+
+/// Removes a link, which has two names: `parent/alias`.
+async fn remove_link(
+    containers: State<Containers>,
+    Path((id, alias)): Path<(String, String)>,
+    query: Query,
+) -> Result<Response> {
+    remove(containers, Path(format!("{id}/{alias}")), query).await
 }
 
 /// Removes a container that is called as one of the routes.

@@ -35,22 +35,17 @@ pub fn restart(policy: &RestartPolicy, auto_remove: bool) -> Result<(), Invalid>
 }
 
 fn unsupported(host: &HostConfig) -> Result<(), Invalid> {
-    let refused = [
-        (
-            !host.links.is_empty(),
-            "links between containers are not supported: use a network",
-        ),
-        (
-            !host.storage_opt.is_empty(),
-            "--storage-opt is not supported by the overlayfs driver",
-        ),
-        (
-            !host.cgroup.is_empty(),
-            "the Cgroup setting is not supported",
-        ),
-    ];
-    if let Some((_, text)) = refused.iter().find(|(is_set, _)| *is_set) {
-        return Err(Invalid::new(*text));
+    if !host.cgroup.is_empty() {
+        return Err(Invalid::new("the Cgroup setting is not supported"));
+    }
+    if let Some(option) = host.storage_opt.keys().next() {
+        // A size takes project quotas, which need a mount option of the file system below the data root.
+        return Err(match option.to_ascii_lowercase().as_str() {
+            "size" => Invalid::new(
+                "--storage-opt is supported only for overlay over xfs with 'pquota' mount option",
+            ),
+            _ => Invalid(format!("Unknown option {option}")),
+        });
     }
     if !matches!(host.isolation.as_str(), "" | "default") {
         return Err(Invalid(format!(
@@ -77,9 +72,12 @@ fn simple(host: &HostConfig, facts: &Facts<'_>) -> Result<(), Invalid> {
     for path in host.tmpfs.keys() {
         if !path.starts_with('/') {
             return Err(Invalid(format!(
-                "invalid mount config for type \"tmpfs\": invalid mount path: '{path}' mount path must be absolute"
+                "invalid mount path: '{path}' mount path must be absolute"
             )));
         }
+    }
+    for options in host.tmpfs.values() {
+        crate::oci::mounts::check_tmpfs(options)?;
     }
     for server in &host.dns {
         if server.parse::<IpAddr>().is_err() {
@@ -165,7 +163,7 @@ fn network(request: &CreateContainer) -> Result<(), Invalid> {
             .find(|name| name.starts_with("net."))
             .map_or("", |name| name);
         return Err(Invalid(format!(
-            "sysctl '{name}' not allowed in host network namespace"
+            "sysctl \"{name}\" not allowed in host network namespace"
         )));
     }
     if !host.network_mode.is_private() && !request.networking.is_empty() {

@@ -13,6 +13,8 @@ pub use resources::resources;
 pub struct Facts<'a> {
     /// How many processors there are.
     pub cpus: usize,
+    /// The nodes of memory, `0-1`; empty where the machine does not say.
+    pub memory_nodes: &'a str,
     /// The runtimes' names.
     pub runtimes: &'a [String],
     /// The kernel has AppArmor.

@@ -14,7 +14,15 @@ pub fn resources(limits: &Resources, facts: &Facts<'_>) -> Result<Vec<String>, I
     blkio(limits)?;
     devices(limits)?;
     ulimits(limits)?;
-    Ok(Vec::new())
+    let mut warnings = Vec::new();
+    if limits.oom_kill_disable == Some(true) && limits.memory == 0 {
+        warnings.push(
+            "OOM killer is disabled for the container, but no memory limit is set, this can result in the system \
+             running out of resources."
+                .to_owned(),
+        );
+    }
+    Ok(warnings)
 }
 
 fn memory(limits: &Resources) -> Result<(), Invalid> {
@@ -73,7 +81,7 @@ fn cpu(limits: &Resources, facts: &Facts<'_>) -> Result<(), Invalid> {
         if nano < 10_000_000 || nano > most {
             let cpus = facts.cpus;
             return Err(Invalid(format!(
-                "Range of CPUs is from 0.01 to {cpus}.00, as there are only {cpus} CPUs available"
+                "range of CPUs is from 0.01 to {cpus}.00, as there are only {cpus} CPUs available"
             )));
         }
     }
@@ -94,7 +102,7 @@ fn cpuset(limits: &Resources, facts: &Facts<'_>) -> Result<(), Invalid> {
     if !limits.cpuset_cpus.is_empty() {
         let wanted = parse_set(&limits.cpuset_cpus).ok_or_else(|| {
             Invalid(format!(
-                "Invalid value {} for cpuset cpus",
+                "Invalid value {0} for cpuset cpus: invalid format: {0}",
                 limits.cpuset_cpus
             ))
         })?;
@@ -111,11 +119,27 @@ fn cpuset(limits: &Resources, facts: &Facts<'_>) -> Result<(), Invalid> {
             )));
         }
     }
-    if !limits.cpuset_mems.is_empty() && parse_set(&limits.cpuset_mems).is_none() {
-        return Err(Invalid(format!(
-            "Invalid value {} for cpuset mems",
-            limits.cpuset_mems
-        )));
+    if !limits.cpuset_mems.is_empty() {
+        let mems = &limits.cpuset_mems;
+        let wanted = parse_set(mems).ok_or_else(|| {
+            Invalid(format!(
+                "Invalid value {mems} for cpuset mems: invalid format: {mems}"
+            ))
+        })?;
+        let there = parse_set(facts.memory_nodes).unwrap_or_default();
+        let has = |node: usize| {
+            there
+                .iter()
+                .any(|(start, end)| (*start..=*end).contains(&node))
+        };
+        // Where the machine does not say which nodes there are, the kernel decides.
+        let missing = |&(start, end): &(usize, usize)| !has(start) || !has(end);
+        if !there.is_empty() && wanted.iter().any(missing) {
+            return Err(Invalid(format!(
+                "Requested memory nodes are not available - requested {mems}, available: {}",
+                facts.memory_nodes
+            )));
+        }
     }
     Ok(())
 }

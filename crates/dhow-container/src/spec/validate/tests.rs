@@ -11,6 +11,7 @@ fn refused(change: impl FnOnce(&mut CreateContainer)) -> String {
         &request,
         &Facts {
             cpus: 2,
+            memory_nodes: "0",
             runtimes: &runtimes,
             apparmor: false,
         },
@@ -53,7 +54,7 @@ fn limits_are_checked_with_dockers_texts() {
     );
     assert_eq!(
         limit(|limits| limits.cpuset_cpus = "x".into()),
-        "Invalid value x for cpuset cpus"
+        "Invalid value x for cpuset cpus: invalid format: x"
     );
     assert_eq!(
         limit(|limits| limits.blkio_weight = 5),
