@@ -38,13 +38,18 @@ impl Networks {
         filters.check(&["dangling", "driver", "id", "label", "name", "scope", "type"])?;
         for kind in filters.get("type") {
             if !matches!(kind.as_str(), "custom" | "builtin") {
-                return Err(Invalid(format!("invalid filter: 'type'='{kind}'")).into());
+                return Err(Error::Refused(format!("invalid filter: 'type'='{kind}'")));
             }
         }
         let dangling = filters
             .contains("dangling")
             .then(|| filters.flag("dangling", false))
-            .transpose()?;
+            .transpose()
+            .map_err(|_| {
+                Invalid::new(
+                    "invalid value for filter 'dangling', must be \"true\" (or \"1\"), or \"false\" (or \"0\")",
+                )
+            })?;
         let services = self.services.clone();
         let networks = blocking(move || services.networks.list()).await?;
         let used = self.used();

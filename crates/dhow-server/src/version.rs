@@ -80,11 +80,13 @@ impl<S: Sync> FromRequestParts<S> for ApiVersion {
 pub(crate) async fn negotiate(mut request: Request, next: Next) -> Response {
     tracing::debug!(method = %request.method(), uri = %request.uri(), "request");
     let version = take_version(&mut request);
-    let mut response = match check(version) {
-        Err(refusal) => *refusal,
-        Ok(_) if request.method() == Method::OPTIONS => StatusCode::OK.into_response(),
-        Ok(_) if is_wrong_head(&request) => ApiError::no_page().into_response(),
-        Ok(version) => {
+    let query = check_query(request.uri().query().unwrap_or_default());
+    let mut response = match (check(version), query) {
+        (Err(refusal), _) => *refusal,
+        (_, Err(text)) => ApiError::invalid(text).into_response(),
+        _ if request.method() == Method::OPTIONS => StatusCode::OK.into_response(),
+        _ if is_wrong_head(&request) => ApiError::no_page().into_response(),
+        (Ok(version), Ok(())) => {
             request.extensions_mut().insert(version);
             // A panic is a bug; it must cost one request, not the connection's other ones or the answer's form.
             match AssertUnwindSafe(next.run(request)).catch_unwind().await {
@@ -112,6 +114,22 @@ pub(crate) async fn negotiate(mut request: Request, next: Next) -> Response {
         );
     }
     response
+}
+
+/// Refuses queries that Go cannot read, in its words.
+fn check_query(query: &str) -> Result<(), String> {
+    if query.contains(';') {
+        return Err("invalid semicolon separator in query".to_owned());
+    }
+    for (index, _) in query.match_indices('%') {
+        let escape: String = query[index..].chars().take(3).collect();
+        let is_fine =
+            escape.len() == 3 && escape.bytes().skip(1).all(|byte| byte.is_ascii_hexdigit());
+        if !is_fine {
+            return Err(format!("invalid URL escape {escape:?}"));
+        }
+    }
+    Ok(())
 }
 
 /// Whether this is a HEAD of something that Docker has no HEAD for: only the ping and a container's files have one.
@@ -203,6 +221,18 @@ mod tests {
         ] {
             assert_eq!(split(path), (rest.to_owned(), version), "{path}");
         }
+    }
+
+    #[test]
+    fn queries_are_read_as_go_reads_them() {
+        for (query, text) in [
+            ("a=%zz", "invalid URL escape \"%zz\""),
+            ("a=%2", "invalid URL escape \"%2\""),
+            ("a=1;b=2", "invalid semicolon separator in query"),
+        ] {
+            assert_eq!(check_query(query), Err(text.to_owned()), "{query}");
+        }
+        assert_eq!(check_query("a=%7B%20&b"), Ok(()));
     }
 
     #[test]

@@ -153,7 +153,7 @@ impl<'a> Query<'a> {
         let exited = parse(filters, "exited", |value| {
             value
                 .parse::<i32>()
-                .map_err(|_| Invalid::new("not a number"))
+                .map_err(|_| Invalid(format!("strconv.Atoi: parsing {value:?}: invalid syntax")))
         })?;
         let time = |key: &str| -> Result<Option<Timestamp>> {
             match filters.get(key) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::Containers;
-use crate::container::{Status, StopOptions};
+use crate::container::{ContainerRecord, Status, StopOptions};
 use crate::lifecycle::exit;
 use crate::services::Services;
 use crate::store::{Container, Exits};
@@ -23,14 +23,14 @@ impl Containers {
     /// It does not exist, or the signal is unknown.
     pub async fn stop(&self, name: &str, options: StopOptions) -> Result<()> {
         let container = self.services.find(name)?;
+        if !container.record().state.status.is_running() {
+            return Err(Error::NotModified("container is already stopped"));
+        }
         let given = options
             .signal
             .as_deref()
             .filter(|signal| !signal.is_empty());
         let given = given.map(str::parse::<Signal>).transpose()?;
-        if !container.record().state.status.is_running() {
-            return Err(Error::NotModified("container is already stopped"));
-        }
         let services = self.services.clone();
         let name = name.to_owned();
         // The stopping goes on when the client hangs up.
@@ -81,7 +81,7 @@ async fn stop(
     signal: Option<Signal>,
     timeout: Option<i64>,
 ) -> Result<()> {
-    if exit::call_off(services, container)? {
+    if exit::call_off(services, container).await {
         return Ok(());
     }
     let record = container.record();
@@ -106,12 +106,14 @@ async fn stop(
             }
         }
     }
+    // Its end may have come before the wish to stop it, and asked for another start.
+    exit::call_off(services, container).await;
     Ok(())
 }
 
 /// Kills a container and waits until it has ended; fine when it has already.
 pub(super) async fn kill(services: &Arc<Services>, container: &Arc<Container>) -> Result<()> {
-    if exit::call_off(services, container)? {
+    if exit::call_off(services, container).await {
         return Ok(());
     }
     let mut exits = container.exits();
@@ -121,6 +123,7 @@ pub(super) async fn kill(services: &Arc<Services>, container: &Arc<Container>) -
         result => {
             result?;
             ended(&mut exits, seen).await;
+            exit::call_off(services, container).await;
         }
     }
     Ok(())
@@ -164,7 +167,8 @@ async fn send(services: &Arc<Services>, container: &Arc<Container>, signal: Sign
         Err(error) if error.is_gone() || crate::supervisor::is_not_found(&error) => {}
         result => result?,
     }
-    if is_final && record.state.status == Status::Paused {
+    let frozen = is_final && record.state.status == Status::Paused;
+    if frozen {
         // A frozen process can't take the signal.
         crate::lifecycle::report("thaw", task.freeze(false).await);
     }
@@ -173,5 +177,14 @@ async fn send(services: &Arc<Services>, container: &Arc<Container>, signal: Sign
         "kill",
         &[("signal", &signal.to_string())],
     );
+    if frozen {
+        let running = |record: &mut ContainerRecord| {
+            if record.state.status == Status::Paused {
+                record.state.status = Status::Running;
+            }
+        };
+        let record = container.note(&services.db, running);
+        services.tell(&record, "unpause");
+    }
     Ok(())
 }

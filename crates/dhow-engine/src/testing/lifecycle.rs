@@ -19,8 +19,7 @@ async fn actions(world: &World) -> Vec<String> {
     let stream = world
         .engine
         .events()
-        .subscribe(since, now, Filters::default())
-        .unwrap();
+        .subscribe(since, now, Filters::default());
     let events: Vec<std::sync::Arc<Event>> = stream.collect().await;
     events
         .iter()

@@ -67,11 +67,11 @@ async fn policies_hold_across_the_engines_death() {
     once.exit(0);
     let world = world.reborn().await;
     let containers = world.engine.containers();
-    let mut events = world
-        .engine
-        .events()
-        .subscribe(None, None, crate::filters::Filters::default())
-        .unwrap();
+    let mut events =
+        world
+            .engine
+            .events()
+            .subscribe(None, None, crate::filters::Filters::default());
     while containers
         .inspect("always", false)
         .await

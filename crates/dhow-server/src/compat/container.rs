@@ -104,6 +104,17 @@ pub(crate) fn update_request(version: ApiVersion, request: &mut wire::UpdateRequ
     if version.before(40) {
         request.pids_limit = None;
     }
+    if version.before(55) {
+        // They were there, and without effect.
+        request.blkio_weight_device = None;
+        request.blkio_device_read_bps = None;
+        request.blkio_device_write_bps = None;
+        request.blkio_device_read_iops = None;
+        request.blkio_device_write_iops = None;
+    }
+    if request.pids_limit.is_some_and(|limit| limit <= 0) {
+        request.pids_limit = Some(-1);
+    }
     // Removed with 1.42 and 1.52; before, they did nothing on kernels of today.
     request.kernel_memory = 0;
     request.kernel_memory_tcp = 0;
@@ -187,11 +198,14 @@ mod tests {
             let mut request = wire::UpdateRequest {
                 pids_limit: Some(5),
                 kernel_memory: 1,
+                blkio_device_read_bps: Some(Vec::new()),
                 ..wire::UpdateRequest::default()
             };
             update_request(ApiVersion::new(1, minor), &mut request);
             assert_eq!(request.pids_limit.is_some(), minor >= 40, "1.{minor}");
             assert_eq!(request.kernel_memory, 0);
+            let devices = request.blkio_device_read_bps.is_some();
+            assert_eq!(devices, minor >= 55, "1.{minor}");
         }
     }
 }

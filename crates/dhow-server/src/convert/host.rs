@@ -13,6 +13,12 @@ use crate::error::{ApiError, Result};
 /// The host's part of a create request.
 pub(crate) fn host_config(wire: wire::HostConfig) -> Result<HostConfig> {
     refuse(&wire)?;
+    if wire.cpu_shares < 0 {
+        return Err(ApiError::invalid(format!(
+            "invalid CPU shares ({}): value must be a positive integer",
+            wire.cpu_shares
+        )));
+    }
     let resources = resources::resources(&wire)?;
     let mounts = wire.mounts.unwrap_or_default();
     Ok(HostConfig {

@@ -2,11 +2,12 @@
 
 use dhow_api::container as wire;
 use dhow_engine::spec::{
-    DeviceMapping, DeviceRequest, Resources, ThrottleDevice, Ulimit, Update, WeightDevice,
+    DeviceLimits, DeviceMapping, DeviceRequest, Resources, ThrottleDevice, Ulimit, Update,
+    WeightDevice,
 };
 
 use super::{host, map, null_list, null_map};
-use crate::error::Result;
+use crate::error::{ApiError, Result};
 
 /// What Docker takes a negative weight for.
 const LEAST_SHARES: u64 = 2;
@@ -42,8 +43,53 @@ pub(crate) fn resources(wire: &wire::HostConfig) -> Result<Resources> {
     })
 }
 
+/// Refuses what only the creation can set. Docker forgets these silently.
+fn refuse_fixed(wire: &wire::UpdateRequest) -> Result<()> {
+    fn given<T>(list: &Option<Vec<T>>) -> bool {
+        list.as_ref().is_some_and(|list| !list.is_empty())
+    }
+    for (name, is_set) in [
+        ("CgroupParent", !wire.cgroup_parent.is_empty()),
+        ("CpuCount", wire.cpu_count != 0),
+        ("CpuPercent", wire.cpu_percent != 0),
+        ("Devices", given(&wire.devices)),
+        ("DeviceCgroupRules", given(&wire.device_cgroup_rules)),
+        ("DeviceRequests", given(&wire.device_requests)),
+        ("IOMaximumBandwidth", wire.io_maximum_bandwidth != 0),
+        ("IOMaximumIOps", wire.io_maximum_iops != 0),
+        ("Init", wire.init.is_some()),
+        (
+            "MemorySwappiness",
+            wire.memory_swappiness.is_some_and(|value| value >= 0),
+        ),
+        ("OomKillDisable", wire.oom_kill_disable == Some(true)),
+        ("Ulimits", given(&wire.ulimits)),
+    ] {
+        if is_set {
+            let text = format!("invalid option: {name} cannot be changed by an update");
+            return Err(ApiError::invalid(text));
+        }
+    }
+    Ok(())
+}
+
 /// An update request: the limits and the restart policy.
 pub(crate) fn update(wire: wire::UpdateRequest) -> Result<Update> {
+    refuse_fixed(&wire)?;
+    let some = |list: &Option<Vec<wire::BlkioDevice>>| {
+        list.as_ref()
+            .map(|list| list.iter().map(throttle).collect())
+    };
+    let devices = DeviceLimits {
+        weights: wire
+            .blkio_weight_device
+            .as_ref()
+            .map(|list| list.iter().map(weight).collect()),
+        read_bps: some(&wire.blkio_device_read_bps),
+        write_bps: some(&wire.blkio_device_write_bps),
+        read_iops: some(&wire.blkio_device_read_iops),
+        write_iops: some(&wire.blkio_device_write_iops),
+    };
     let restart_policy = match wire.restart_policy.name.as_str() {
         "" => None,
         _ => Some(host::restart_policy(&wire.restart_policy)?),
@@ -53,7 +99,6 @@ pub(crate) fn update(wire: wire::UpdateRequest) -> Result<Update> {
         memory: wire.memory,
         memory_swap: wire.memory_swap,
         memory_reservation: wire.memory_reservation,
-        memory_swappiness: wire.memory_swappiness,
         nano_cpus: wire.nano_cpus,
         cpu_period: wire.cpu_period,
         cpu_quota: wire.cpu_quota,
@@ -61,23 +106,13 @@ pub(crate) fn update(wire: wire::UpdateRequest) -> Result<Update> {
         cpu_realtime_runtime: wire.cpu_realtime_runtime,
         cpuset_cpus: wire.cpuset_cpus,
         cpuset_mems: wire.cpuset_mems,
-        cgroup_parent: wire.cgroup_parent,
         blkio_weight: wire.blkio_weight,
-        blkio_weight_device: wire.blkio_weight_device,
-        blkio_device_read_bps: wire.blkio_device_read_bps,
-        blkio_device_write_bps: wire.blkio_device_write_bps,
-        blkio_device_read_iops: wire.blkio_device_read_iops,
-        blkio_device_write_iops: wire.blkio_device_write_iops,
-        devices: wire.devices,
-        device_cgroup_rules: wire.device_cgroup_rules,
-        device_requests: wire.device_requests,
-        oom_kill_disable: wire.oom_kill_disable,
         pids_limit: wire.pids_limit,
-        ulimits: wire.ulimits,
         ..wire::HostConfig::default()
     };
     Ok(Update {
         resources: resources(&as_host)?,
+        devices,
         restart_policy,
     })
 }
@@ -229,8 +264,30 @@ mod tests {
         let mut shown = wire::HostConfig::default();
         show(&resources(&host).unwrap(), &mut shown);
         assert_eq!(shown, host);
-        let change: wire::UpdateRequest = serde_json::from_value(wire).unwrap();
-        assert_eq!(update(change).unwrap().resources, resources(&host).unwrap());
+    }
+
+    #[test]
+    fn updates_change_what_can_be_changed_and_refuse_the_rest() {
+        let change = |wire: serde_json::Value| update(serde_json::from_value(wire).unwrap());
+        let changed = change(json!({
+            "CpuShares": 512, "PidsLimit": 9, "BlkioDeviceReadBps": [{"Path": "/dev/a", "Rate": 1}],
+            "BlkioDeviceWriteBps": [], "RestartPolicy": {"Name": "always"},
+        }))
+        .unwrap();
+        assert_eq!(changed.resources.cpu_shares, 512);
+        assert_eq!(changed.devices.read_bps.unwrap()[0].rate, 1);
+        assert_eq!(changed.devices.write_bps, Some(Vec::new()));
+        assert_eq!(changed.devices.read_iops, None);
+        for wire in [
+            json!({"Ulimits": [{"Name": "core"}]}),
+            json!({"Devices": [{"PathOnHost": "/dev/null"}]}),
+            json!({"CgroupParent": "/x"}),
+            json!({"Init": true}),
+            json!({"MemorySwappiness": 5}),
+        ] {
+            let error = change(wire.clone()).unwrap_err();
+            assert_eq!(error.status.as_u16(), 400, "{wire}");
+        }
     }
 
     #[test]

@@ -31,7 +31,10 @@ impl<T: Body, S: Sync> FromRequest<S> for Json<T> {
 /// The bytes of a JSON body; nothing when there is no body.
 pub(crate) async fn read(request: Request) -> Result<Option<Bytes>> {
     let absent = is_absent(request.headers());
-    check_type(request.headers(), absent)?;
+    if let Err(refusal) = check_type(request.headers(), absent) {
+        drain(request).await;
+        return Err(refusal);
+    }
     if absent {
         return Ok(None);
     }
@@ -45,6 +48,13 @@ pub(crate) async fn read(request: Request) -> Result<Option<Bytes>> {
             "cannot read the request's body: {error}"
         ))),
     }
+}
+
+/// Reads a body that nobody wants, so that the client has sent it when it gets its answer: as much as Go's server does.
+pub(crate) async fn drain(request: Request) {
+    const ENOUGH: usize = 256 * 1024;
+    // What is left over, or cannot be read, ends with the connection.
+    let _ = Limited::new(request.into_body(), ENOUGH).collect().await;
 }
 
 /// Decodes a JSON body.

@@ -104,7 +104,7 @@ async fn events(
     let accept = headers.get(header::ACCEPT);
     let accept = accept.map_or("", |value| value.to_str().unwrap_or_default());
     let framing = compat::event::framing(version, accept);
-    let events = events.subscribe(since, until, filters(&query)?)?;
+    let events = events.subscribe(since, until, filters(&query)?);
     let events = events.take_until(stop.cancelled_owned());
     let documents = events.filter_map(move |event| async move {
         let mut event = convert::event::event(&event);
