@@ -140,7 +140,7 @@ impl Lock {
 
 /// Removes the records of the container's last run.
 pub(crate) fn clear(state_dir: &Path) -> io::Result<()> {
-    for name in [EXIT_FILE, EXECS_FILE, OLD_EXECS_FILE] {
+    for name in [EXIT_FILE, RESERVED_FILE, EXECS_FILE, OLD_EXECS_FILE] {
         match std::fs::remove_file(state_dir.join(name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}

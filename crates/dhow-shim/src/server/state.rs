@@ -90,11 +90,26 @@ impl Server {
             source,
         };
         let lock = Lock::take(&config.state_dir).map_err(failed)?;
+        let state_dir = config.state_dir.clone();
         let clear = |source| CreateError::Clear {
-            path: config.state_dir.clone(),
+            path: state_dir.clone(),
             source,
         };
-        record::clear(&config.state_dir).map_err(clear)?;
+        record::clear(&state_dir).map_err(clear)?;
+        let made = Self::make(config, lock, signals, simulated);
+        if made.is_err() {
+            // The first error is the one to be told; what is left is cleared by the next shim, too.
+            let _ = record::clear(&state_dir);
+        }
+        made
+    }
+
+    fn make(
+        config: ShimConfig,
+        lock: Lock,
+        signals: SignalFd,
+        simulated: Option<Simulated>,
+    ) -> Result<(Self, Response), CreateError> {
         let reserve = |source| CreateError::Reserve {
             path: config.state_dir.clone(),
             source,
