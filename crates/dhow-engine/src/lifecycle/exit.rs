@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::restart::{self, Run};
 use super::{abandoned, files, mounts, network, remove, report, start};
-use crate::container::{ContainerRecord, Exit, Status};
+use crate::container::{ContainerRecord, Exit, HealthStatus, Status};
 use crate::services::{Services, blocking};
 use crate::store::Container;
 use crate::{Error, Result};
@@ -122,7 +122,8 @@ pub(crate) async fn ended(
     })
     .await?;
 
-    let plan = plan(services, container, &before, exit.code);
+    // Whether the user stopped it may have been noted meanwhile.
+    let plan = plan(services, container, &container.record(), exit.code);
     let record = container.note(&services.db, |record| note(record, exit, plan.is_some()));
     tell(services, &before, exit);
     // Asked before anybody hears of the end and goes on.
@@ -210,6 +211,10 @@ fn note(record: &mut ContainerRecord, exit: &ExitRecord, restarts: bool) {
     state.exit_code = exit.code;
     state.oom_killed = exit.oom_killed;
     state.finished_at = Some(exit.finished_at);
+    if let Some(health) = &mut state.health {
+        // As in Docker: who does not run is not well.
+        health.status = HealthStatus::Unhealthy;
+    }
     record.ports.clear();
     record
         .networks
@@ -254,17 +259,23 @@ pub(crate) fn later(services: &Arc<Services>, container: &Arc<Container>, delay:
     });
 }
 
-/// Calls the next restart off: the container stays ended. True when one was due.
-pub(crate) fn call_off(services: &Services, container: &Container) -> Result<bool> {
-    let was_due = container.live().restart.take().is_some();
-    if was_due || container.record().state.status == Status::Restarting {
-        container.note(&services.db, |record| {
-            record.manually_stopped = true;
-            record.state.status = Status::Exited;
-        });
-        let code = container.record().state.exit_code;
-        container.ended(Exit { code, error: None });
-        return Ok(true);
+/// Calls the next restart off: the container stays ended. True when one was due; false when there was none, or the
+/// container runs again already.
+pub(crate) async fn call_off(services: &Services, container: &Container) -> bool {
+    // Before the lock: whoever waits for the time need not be waited for.
+    let due = container.live().restart.take().is_some();
+    if !due && container.record().state.status != Status::Restarting {
+        return false;
     }
-    Ok(false)
+    let _guard = container.lifecycle.lock().await;
+    if container.record().state.status != Status::Restarting {
+        return false;
+    }
+    let record = container.note(&services.db, |record| {
+        record.manually_stopped = true;
+        record.state.status = Status::Exited;
+    });
+    let code = record.state.exit_code;
+    container.ended(Exit { code, error: None });
+    true
 }

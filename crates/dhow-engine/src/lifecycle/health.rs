@@ -23,12 +23,13 @@ const OUTPUT: usize = 4096;
 /// How many probes are kept.
 const LOG: usize = 5;
 
-/// The health of a container that has just been started.
-pub(crate) fn initial(config: &ContainerConfig) -> Option<Health> {
+/// The health of a container that has just been started; the probes of its earlier runs are still shown.
+pub(crate) fn initial(config: &ContainerConfig, before: Option<&Health>) -> Option<Health> {
     let check = config.healthcheck.as_ref()?;
     check.is_active().then(|| Health {
         status: HealthStatus::Starting,
-        ..Health::default()
+        failing_streak: 0,
+        log: before.map(|health| health.log.clone()).unwrap_or_default(),
     })
 }
 
@@ -113,18 +114,22 @@ async fn run(
     start: Timestamp,
 ) -> Probe {
     let timeout = or(check.timeout, DEFAULT_TIMEOUT);
-    let (exit_code, output) =
-        match tokio::time::timeout(timeout, execute(services, container, check)).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(error)) => (-1, dhow_errdefs::chain(&error).to_string()),
-            Err(_) => (
+    let mut output = Output::default();
+    let ended =
+        tokio::time::timeout(timeout, execute(services, container, check, &mut output)).await;
+    let (exit_code, output) = match ended {
+        Ok(Ok(code)) => (code, output.text()),
+        Ok(Err(error)) => (-1, dhow_errdefs::chain(&error).to_string()),
+        Err(_) => {
+            let limit = crate::text::duration(timeout);
+            let colon = if output.bytes.is_empty() { "" } else { ": " };
+            let text = output.text();
+            (
                 -1,
-                format!(
-                    "Health check exceeded timeout ({})",
-                    crate::text::duration(timeout)
-                ),
-            ),
-        };
+                format!("Health check exceeded timeout ({limit}){colon}{text}"),
+            )
+        }
+    };
     Probe {
         start,
         end: Timestamp::now(),
@@ -133,23 +138,33 @@ async fn run(
     }
 }
 
+/// What a probe has printed so far, framed.
+#[derive(Default)]
+struct Output {
+    bytes: Vec<u8>,
+}
+
+impl Output {
+    /// The first of it, as text.
+    fn text(&self) -> String {
+        let bytes = crate::streams::unframe(&self.bytes);
+        let text = String::from_utf8_lossy(&bytes);
+        if text.len() <= OUTPUT {
+            return text.into_owned();
+        }
+        format!("{}...", &text[..text.floor_char_boundary(OUTPUT)])
+    }
+}
+
+/// Runs a probe to its end; when that is given up, the probe's process is ended.
 async fn execute(
     services: &Arc<Services>,
     container: &Container,
     check: &Healthcheck,
-) -> Result<(i32, String)> {
-    let mut words = check.test.iter().skip(1).cloned();
-    let cmd = match check.test.first().map(String::as_str) {
-        Some("CMD-SHELL") => {
-            let shell = container.record().config.shell.clone();
-            let mut shell = shell.unwrap_or_else(|| vec!["/bin/sh".into(), "-c".into()]);
-            shell.extend(words.next());
-            shell
-        }
-        _ => words.collect(),
-    };
+    output: &mut Output,
+) -> Result<i32> {
     let request = CreateExec {
-        cmd,
+        cmd: command(container, check),
         attach_stdout: true,
         attach_stderr: true,
         ..CreateExec::default()
@@ -158,36 +173,72 @@ async fn execute(
         services: services.clone(),
     };
     let id = execs.create(&container.id, request).await?;
-    let guard = Forget { services, id: &id };
+    let mut guard = Forget {
+        services,
+        id: &id,
+        over: false,
+    };
     let attachment = execs.start(&id, StartExec::default()).await?;
-    let mut output = Vec::new();
     if let Some(attachment) = attachment {
         // A probe that prints without end runs into its timeout.
         let mut limited = attachment.stream.take(64 * 1024);
-        let _ = limited.read_to_end(&mut output).await;
+        let _ = limited.read_to_end(&mut output.bytes).await;
     }
     let code = services.execs.ended(&id).await;
-    drop(guard);
-    let mut text = String::from_utf8_lossy(&crate::streams::unframe(&output)).into_owned();
-    if text.len() > OUTPUT {
-        let cut = (0..=OUTPUT)
-            .rev()
-            .find(|index| text.is_char_boundary(*index))
-            .unwrap_or(0);
-        text.truncate(cut);
-    }
-    Ok((code, text))
+    guard.over = true;
+    Ok(code)
 }
 
-/// Forgets a probe's exec, also when the probe is given up.
+fn command(container: &Container, check: &Healthcheck) -> Vec<String> {
+    let mut words = check.test.iter().skip(1).cloned();
+    match check.test.first().map(String::as_str) {
+        Some("CMD-SHELL") => {
+            let shell = container.record().config.shell.clone();
+            let mut shell = shell.unwrap_or_else(|| vec!["/bin/sh".into(), "-c".into()]);
+            shell.extend(words.next());
+            shell
+        }
+        _ => words.collect(),
+    }
+}
+
+/// Forgets a probe's exec, and ends it when the probe is given up.
 struct Forget<'a> {
-    services: &'a Services,
+    services: &'a Arc<Services>,
     id: &'a str,
+    over: bool,
 }
 
 impl Drop for Forget<'_> {
     fn drop(&mut self) {
-        self.services.execs.forget(self.id);
+        if self.over {
+            return self.services.execs.forget(self.id);
+        }
+        let (services, id) = (self.services.clone(), self.id.to_owned());
+        // It is forgotten when it has ended, so that its end is told.
+        tokio::spawn(async move {
+            if services.execs.get(&id).is_ok_and(|exec| exec.running) {
+                end(&services, &id);
+                services.execs.ended(&id).await;
+            }
+            services.execs.forget(&id);
+        });
+    }
+}
+
+/// Kills an exec's process.
+fn end(services: &Services, id: &str) {
+    use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+    let pid = || services.execs.get(id).ok().filter(|exec| exec.running);
+    let Some(exec) = pid() else { return };
+    let Some(process) = i32::try_from(exec.pid).ok().and_then(Pid::from_raw) else {
+        return;
+    };
+    // Looked at again, so that the process is not another one with the same id.
+    if let Ok(process) = pidfd_open(process, PidfdFlags::empty())
+        && pid().is_some()
+    {
+        let _ = pidfd_send_signal(process, Signal::KILL);
     }
 }
 

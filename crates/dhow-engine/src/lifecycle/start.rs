@@ -357,7 +357,7 @@ fn running(
         state.oom_killed = false;
         state.started_at = Some(started_at);
         state.finished_at = None;
-        state.health = super::health::initial(&record.config);
+        state.health = super::health::initial(&record.config, state.health.as_ref());
         record.manually_stopped = false;
         record.started_before = true;
     })?;
