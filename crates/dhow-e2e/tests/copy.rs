@@ -214,7 +214,15 @@ fn ownership_is_the_archives_or_the_containers_own() {
         copied(b, &at, &["file", "cc:/tmp/plain"]);
         copied(b, &at, &["-a", "file", "cc:/tmp/own"]);
         assert_eq!(
-            b.words_ok(&["exec", "cc", "stat", "-c", "%u:%g", "/tmp/plain", "/tmp/own"]),
+            b.words_ok(&[
+                "exec",
+                "cc",
+                "stat",
+                "-c",
+                "%u:%g",
+                "/tmp/plain",
+                "/tmp/own"
+            ]),
             "33:44\n1000:1000"
         );
     });
@@ -260,6 +268,8 @@ fn volumes_binds_and_stopped_containers_take_part() {
             &bind,
             "-v",
             "vol:/ro:ro",
+            "--mount",
+            "type=image,source=busybox,target=/img,image-subpath=etc",
             "busybox",
             "sleep",
             "1000",
@@ -273,6 +283,14 @@ fn volumes_binds_and_stopped_containers_take_part() {
             assert_eq!(read(&at, &format!("{state}-bound")), "bound");
             copied(b, &at, &["cc:/ro/file", &format!("{state}-volume")]);
             assert_eq!(read(&at, &format!("{state}-volume")), "file");
+            copied(b, &at, &["cc:/img/passwd", &format!("{state}-image")]);
+            assert!(read(&at, &format!("{state}-image")).contains("root:"));
+            refused(
+                b,
+                &at,
+                &["file", "cc:/img"],
+                "Error response from daemon: mounted volume is marked read-only",
+            );
             refused(
                 b,
                 &at,

@@ -75,7 +75,11 @@ fn paths_are_looked_at_as_docker_does() {
         }
         for (path, status, text) in [
             ("", 400, "bad parameter: pathcannot be empty"),
-            ("/nope", 404, "Could not find the file /nope in container cc"),
+            (
+                "/nope",
+                404,
+                "Could not find the file /nope in container cc",
+            ),
             (
                 "/dangling/",
                 404,

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use dhow_archive::{find_place, make_place};
+use dhow_snapshot::Mounts;
 use dhow_sys::mount::{MountAttributes, attr, set_attributes};
 use dhow_sys::namespace::{join, kind, unshare};
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, fstatfs, openat, openat2};
@@ -41,11 +42,20 @@ pub(super) enum Root {
     Mounted(OwnedFd),
 }
 
-/// Something of the host's to mount.
+/// Where a mount comes from.
+#[derive(Debug, Clone)]
+pub(super) enum Source {
+    /// A path of the host.
+    Path(PathBuf),
+    /// The layers of an image.
+    Layers(Mounts),
+}
+
+/// Something to mount.
 #[derive(Debug, Clone)]
 pub(super) struct Mount {
-    /// The host's path.
-    pub(super) source: PathBuf,
+    /// What is mounted.
+    pub(super) source: Source,
     /// A path below it that must not lead out of it.
     pub(super) below: PathBuf,
     /// The path within the container.
@@ -101,15 +111,19 @@ fn own_namespace() -> Result<OwnedFd> {
 fn put_together(plan: &Plan, place: &Path) -> Result<View> {
     let own = own_namespace()?;
     // While paths are still the host's.
+    let place = openat(CWD, place, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+        .map_err(errno("find a place for"))?;
     let mut trees = Vec::new();
     for mount in &plan.mounts {
-        if let Some(tree) = host_tree(mount)? {
+        let tree = match &mount.source {
+            Source::Path(path) => host_tree(path, mount)?,
+            Source::Layers(layers) => image_tree(layers, mount, &place)?,
+        };
+        if let Some(tree) = tree {
             restrict(&tree, mount.writable, true)?;
             trees.push((mount.target.clone(), tree));
         }
     }
-    let place = openat(CWD, place, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
-        .map_err(errno("find a place for"))?;
     let root = match &plan.root {
         Root::Running(running) => {
             let (root, memory) = within(running, &own, &plan.memory)?;
@@ -140,21 +154,40 @@ fn put_together(plan: &Plan, place: &Path) -> Result<View> {
 }
 
 /// A copy of what is mounted at a path of the host; `None` when there is nothing.
-fn host_tree(mount: &Mount) -> Result<Option<OwnedFd>> {
+fn host_tree(path: &Path, mount: &Mount) -> Result<Option<OwnedFd>> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let opened = rustix::fs::open(&mount.source, flags, Mode::empty()).and_then(|source| {
-        if mount.below.as_os_str().is_empty() {
-            return Ok(source);
-        }
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        openat2(&source, &mount.below, flags, Mode::empty(), resolve)
-    });
-    let source = match opened {
-        Ok(source) => source,
-        Err(Errno::NOENT) => return Ok(None),
-        Err(error) => return Err(errno("open a mount of")(error)),
-    };
-    clone(&source, mount.recursive).map(Some)
+    let opened =
+        rustix::fs::open(path, flags, Mode::empty()).and_then(|source| below(source, &mount.below));
+    match opened {
+        Ok(source) => clone(&source, mount.recursive).map(Some),
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(errno("open a mount of")(error)),
+    }
+}
+
+/// An image's layers, mounted, or a copy of what is below them; `None` when that is missing.
+fn image_tree(layers: &Mounts, mount: &Mount, place: &OwnedFd) -> Result<Option<OwnedFd>> {
+    let tree = layers.mount()?;
+    if mount.below.as_os_str().is_empty() {
+        return Ok(Some(tree));
+    }
+    // Only of what is attached somewhere can a part be copied.
+    attach(&tree, place)?;
+    match below(tree, &mount.below) {
+        Ok(source) => clone(&source, false).map(Some),
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(errno("open a mount of")(error)),
+    }
+}
+
+/// What is at `path` below `folder`, or the folder itself.
+fn below(folder: OwnedFd, path: &Path) -> Result<OwnedFd, Errno> {
+    if path.as_os_str().is_empty() {
+        return Ok(folder);
+    }
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    openat2(&folder, path, flags, Mode::empty(), resolve)
 }
 
 /// Clones the root and those memory file systems within a running container's namespace, and comes back.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use dhow_container::spec::{MountKind, NetworkMode};
 
-use super::assemble::{Mount, Plan, Root, assemble, root_alone};
+use super::assemble::{Mount, Plan, Root, Source, assemble, root_alone};
 use super::{Running, View};
 use crate::Result;
 use crate::container::{ContainerRecord, MountPoint};
@@ -26,17 +26,12 @@ impl View {
         record: &ContainerRecord,
         running: Running,
     ) -> Result<Self> {
-        let mounts = record.mounts.iter().filter_map(|point| match point.kind {
-            MountKind::Volume => {
-                let volume = services.volumes.get(&point.name).ok()?;
-                Some(mount(point, volume.mountpoint))
-            }
-            MountKind::Bind => Some(mount(point, PathBuf::from(&point.source))),
-            _ => None,
-        });
+        let mounts = mounts(services, record, |name| {
+            Ok(services.volumes.get(name)?.mountpoint)
+        })?;
         let plan = Plan {
             root: Root::Running(running),
-            mounts: mounts.chain(own_files(services, record)).collect(),
+            mounts,
             memory: memory(record),
             make_places: false,
         };
@@ -81,18 +76,9 @@ pub(crate) fn stopped(
 }
 
 fn mounted(services: &Services, record: &ContainerRecord, purpose: Purpose) -> Result<View> {
-    let mut mounts = Vec::new();
-    for point in &record.mounts {
-        match point.kind {
-            MountKind::Volume => {
-                let source = services.volumes.mount(&point.name, &record.id)?;
-                mounts.push(mount(point, source));
-            }
-            MountKind::Bind => mounts.push(mount(point, PathBuf::from(&point.source))),
-            _ => {}
-        }
-    }
-    mounts.extend(own_files(services, record));
+    let mounts = mounts(services, record, |name| {
+        Ok(services.volumes.mount(name, &record.id)?)
+    })?;
     let snapshot = services.snapshots.mounts(&record.id)?;
     let put_together = |root, make_places| {
         let plan = Plan {
@@ -106,21 +92,36 @@ fn mounted(services: &Services, record: &ContainerRecord, purpose: Purpose) -> R
     if purpose == Purpose::Write {
         return put_together(snapshot.mount()?, true);
     }
-    if !record.started_before && !mounts.is_empty() {
+    if !record.started_before && !record.mounts.is_empty() {
         // Looking makes the places for the mounts, as in Docker; the first start would.
         drop(put_together(snapshot.mount()?, true)?);
     }
     put_together(snapshot.frozen().mount()?, false)
 }
 
-fn mount(point: &MountPoint, source: PathBuf) -> Mount {
-    Mount {
-        source,
-        below: PathBuf::from(&point.subpath),
-        target: PathBuf::from(&point.destination),
-        writable: point.rw,
-        recursive: point.options.iter().all(|option| option != "bind"),
+/// All that is mounted in a container but memory; `volume` says where the volume of a name is.
+fn mounts(
+    services: &Services,
+    record: &ContainerRecord,
+    volume: impl Fn(&str) -> Result<PathBuf>,
+) -> Result<Vec<Mount>> {
+    let mut mounts = own_files(services, record);
+    for point in &record.mounts {
+        let source = match (point.kind, &point.chain) {
+            (MountKind::Volume, _) => Source::Path(volume(&point.name)?),
+            (MountKind::Bind, _) => Source::Path(PathBuf::from(&point.source)),
+            (MountKind::Image, Some(chain)) => Source::Layers(services.snapshots.view(chain)?),
+            _ => continue,
+        };
+        mounts.push(Mount {
+            writable: point.rw && point.kind != MountKind::Image,
+            source,
+            below: PathBuf::from(&point.subpath),
+            target: PathBuf::from(&point.destination),
+            recursive: point.options.iter().all(|option| option != "bind"),
+        });
     }
+    Ok(mounts)
 }
 
 /// The files of the engine's that a container has in its `/etc`; those that are missing are left out later.
@@ -133,7 +134,7 @@ fn own_files(services: &Services, record: &ContainerRecord) -> Vec<Mount> {
         return Vec::new();
     };
     let file = |name: &str| Mount {
-        source: folder.join(name),
+        source: Source::Path(folder.join(name)),
         below: PathBuf::new(),
         target: PathBuf::from("/etc").join(name),
         writable: !record.host.readonly_rootfs,
