@@ -248,7 +248,6 @@ mod tests {
                 "{{.Foo}}",
                 "template: log-tag:1:2: executing \"log-tag\" at <.Foo>: can't evaluate field Foo in type *logger.Info",
             ),
-            ("{{.ID}", "template: log-tag:1: bad character U+007D '}'"),
         ] {
             assert_eq!(tag(template, facts()).unwrap_err().to_string(), text);
         }
