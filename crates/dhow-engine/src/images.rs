@@ -95,7 +95,7 @@ impl Images {
     /// # Errors
     /// There is no such image, or containers use it.
     pub async fn remove(&self, name: &str, force: bool, prune: bool) -> Result<Vec<Deleted>> {
-        let id = self.services.images.resolve(name, None)?.id;
+        let image = self.services.images.resolve(name, None)?;
         let (services, wanted, uses) = (self.services.clone(), name.to_owned(), self.uses());
         let deleted = blocking(move || {
             services
@@ -103,7 +103,7 @@ impl Images {
                 .remove(&wanted, force, prune, &|id| in_use(&uses, id))
         })
         .await?;
-        self.tell_deleted(&id, &deleted);
+        self.tell_deleted(&image, &deleted);
         Ok(deleted)
     }
 
@@ -129,7 +129,7 @@ impl Images {
         .await?;
         for deleted in &pruned.deleted {
             if let Deleted::Deleted(id) = deleted {
-                self.tell_deleted(id, std::slice::from_ref(deleted));
+                self.tell_gone(id);
             }
         }
         let reclaimed = pruned.reclaimed.to_string();
@@ -234,7 +234,11 @@ impl Images {
         archive: impl AsyncRead + Send + Unpin + 'static,
         options: ImportOptions,
     ) -> Result<Image> {
+        let name = options.reference.clone();
         let image = self.services.images.import(archive, options).await?;
+        if let Some(name) = name {
+            self.tell(&image, "tag", &name.with_default_tag().familiar());
+        }
         self.tell(&image, "import", &image.id.to_string());
         Ok(image)
     }
@@ -275,15 +279,19 @@ impl Images {
             .tell_other(EventKind::Image, action, &id, &[("name", &name)]);
     }
 
-    fn tell_deleted(&self, id: &Digest, deleted: &[Deleted]) {
+    fn tell_deleted(&self, image: &Image, deleted: &[Deleted]) {
         for entry in deleted {
-            let (action, id, name) = match entry {
-                Deleted::Untagged(name) => ("untag", id.to_string(), name.clone()),
-                Deleted::Deleted(id) => ("delete", id.to_string(), id.to_string()),
-            };
-            self.services
-                .tell_other(EventKind::Image, action, &id, &[("name", &name)]);
+            match entry {
+                Deleted::Untagged(name) => self.tell(image, "untag", name),
+                Deleted::Deleted(id) => self.tell_gone(id),
+            }
         }
+    }
+
+    fn tell_gone(&self, id: &Digest) {
+        let id = id.to_string();
+        self.services
+            .tell_other(EventKind::Image, "delete", &id, &[("name", &id)]);
     }
 }
 

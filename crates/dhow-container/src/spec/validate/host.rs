@@ -75,6 +75,11 @@ fn simple(host: &HostConfig, facts: &Facts<'_>) -> Result<(), Invalid> {
                 "invalid mount path: '{path}' mount path must be absolute"
             )));
         }
+        if path.bytes().all(|byte| byte == b'/') {
+            return Err(Invalid::new(
+                "invalid specification: destination can't be '/'",
+            ));
+        }
     }
     for options in host.tmpfs.values() {
         crate::oci::mounts::check_tmpfs(options)?;
