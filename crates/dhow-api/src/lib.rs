@@ -25,6 +25,7 @@
 mod wire;
 
 pub mod auth;
+pub mod check;
 pub mod container;
 pub mod disk_usage;
 pub mod distribution;

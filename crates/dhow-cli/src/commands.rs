@@ -1,5 +1,6 @@
 //! The commands, and what several of them share.
 
+mod api_socket;
 mod attach;
 mod commit;
 mod completion;
@@ -9,6 +10,7 @@ mod create;
 mod diff;
 mod events;
 mod exec;
+mod fsck;
 mod history;
 mod images;
 mod info;

@@ -59,7 +59,7 @@ impl Store {
     }
 
     /// Everything that records and unfinished work lead to.
-    fn live(&self) -> Result<Reach, Error> {
+    pub(crate) fn live(&self) -> Result<Reach, Error> {
         let mut live = Reach::default();
         for (_, record) in self.records()?.iter() {
             live.add(self.reach(&record.target));

@@ -12,8 +12,8 @@ use tokio_util::io::SyncIoBridge;
 
 use crate::store::Store;
 use crate::{
-    BundledImage, CommitOptions, Deleted, Error, HistoryEntry, Image, ImportOptions, InUse,
-    PlatformImage, Progress, ProgressSender, Pruned,
+    BundledImage, CheckOptions, CommitOptions, Deleted, Error, Finding, HistoryEntry, Image,
+    ImportOptions, InUse, PlatformImage, Progress, ProgressSender, Pruned,
 };
 
 /// What images are made of.
@@ -234,6 +234,14 @@ impl Images {
         })
         .await?;
         Ok(true)
+    }
+
+    /// Looks whether files and records agree; what running work uses is left alone. Blocking and, when deep, long.
+    ///
+    /// # Errors
+    /// When the records or folders can't be read; damaged content is a finding.
+    pub fn check(&self, options: CheckOptions) -> Result<Vec<Finding>, Error> {
+        self.store.check(options)
     }
 
     /// Removes blobs and layers that no record leads to; returns the bytes won. Blocking.

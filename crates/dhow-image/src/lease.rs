@@ -62,6 +62,12 @@ impl Leases {
         }
     }
 
+    /// Whether work under way depends on `digest`, or may.
+    pub(crate) fn protects(&self, digest: &Digest) -> bool {
+        let state = self.lock();
+        state.holds > 0 || state.counts.contains_key(digest)
+    }
+
     /// Marks the beginning of a collection.
     pub(crate) fn collect(self: &Arc<Self>) -> Collection {
         self.lock().collections += 1;

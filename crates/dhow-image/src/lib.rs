@@ -10,6 +10,7 @@
 
 mod build;
 mod changes;
+mod check;
 mod error;
 mod feed;
 mod fetch;
@@ -32,6 +33,7 @@ mod types;
 mod unpack;
 
 pub use changes::apply_changes;
+pub use check::{CheckOptions, Finding};
 pub use error::Error;
 pub use images::{Images, ImagesConfig};
 pub use layer::decode as decompressed;

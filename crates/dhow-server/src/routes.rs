@@ -5,6 +5,7 @@
 //! (pull, logs, wait) ends with its client.
 
 mod archive;
+mod check;
 mod commit;
 mod containers;
 mod distribution;
@@ -24,7 +25,7 @@ use std::future::Future;
 
 use axum::Router;
 use axum::middleware;
-use axum::routing::any;
+use axum::routing::post;
 use dhow_errdefs::ErrorKind;
 
 use crate::Handles;
@@ -35,6 +36,7 @@ use crate::version;
 pub fn router(handles: Handles) -> Router {
     let routes: Router<Handles> = Router::new()
         .merge(system::routes())
+        .merge(check::routes())
         .merge(containers::routes())
         .merge(archive::routes())
         .merge(commit::routes())
@@ -87,7 +89,7 @@ async fn block<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'sta
     }
 }
 
-/// A route that exists in Docker and not yet here.
+/// What is posted in Docker and does not exist here yet.
 fn missing(what: &'static str) -> axum::routing::MethodRouter<Handles> {
-    any(move || async move { ApiError::not_implemented(what) })
+    post(move || async move { ApiError::not_implemented(what) })
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use dhow_metadata::Transaction;
 use dhow_oci::Digest;
 
 use crate::folders::open_dir;
@@ -31,6 +32,14 @@ impl Snapshots {
             }
             Ok(())
         })
+    }
+
+    /// The layers that containers stand on, whether images still have them or not.
+    ///
+    /// # Errors
+    /// When the records can't be read.
+    pub fn needed(&self) -> Result<HashSet<ChainId>, Error> {
+        self.db.read(needed)
     }
 
     fn unflushed(&self) -> Result<Vec<(String, LayerRecord)>, Error> {
@@ -79,15 +88,7 @@ impl Snapshots {
             return Ok(());
         }
         self.db.write(|tx| {
-            let mut needed = HashSet::new();
-            for (_, container) in tx.list::<SnapshotRecord>()? {
-                let mut next = container.parent;
-                while let Some(id) = next.filter(|id| needed.insert(*id)) {
-                    next = tx
-                        .get::<LayerRecord>(&id.to_string())?
-                        .and_then(|layer| layer.parent);
-                }
-            }
+            let needed = needed(tx)?;
             for (id, layer) in unflushed {
                 let lost = layer.unflushed_since_boot.as_ref() != Some(&boot);
                 let free = !id.parse::<Digest>().is_ok_and(|id| needed.contains(&id));
@@ -98,6 +99,20 @@ impl Snapshots {
             Ok(())
         })
     }
+}
+
+/// The layers below containers.
+fn needed(tx: &Transaction<'_>) -> Result<HashSet<ChainId>, Error> {
+    let mut needed = HashSet::new();
+    for (_, container) in tx.list::<SnapshotRecord>()? {
+        let mut next = container.parent;
+        while let Some(id) = next.filter(|id| needed.insert(*id)) {
+            next = tx
+                .get::<LayerRecord>(&id.to_string())?
+                .and_then(|layer| layer.parent);
+        }
+    }
+    Ok(needed)
 }
 
 /// A name for the time since the machine was started.

@@ -7,7 +7,7 @@ use dhow_terminal::template::Record;
 use dhow_terminal::units::human_size;
 use tokio::io::{AsyncWriteExt, copy};
 
-use super::{events, info, prune, runner, volume};
+use super::{events, fsck, info, prune, runner, volume};
 use crate::command::{Command, Section};
 use crate::error::{Error, Result};
 use crate::flags::{Flag, Parsed};
@@ -25,6 +25,7 @@ pub(crate) const COMMAND: Command = Command::group(
             section: Section::Other,
             ..events::COMMAND
         },
+        &fsck::COMMAND,
         &Command {
             section: Section::Other,
             ..info::COMMAND

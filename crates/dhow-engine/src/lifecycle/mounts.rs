@@ -232,7 +232,7 @@ fn image_key(id: &str, index: usize) -> String {
 const IMAGE_KEY: &str = ".image";
 
 /// The container that a snapshot belongs to.
-pub(super) fn owner_of_snapshot(key: &str) -> &str {
+pub(crate) fn owner_of_snapshot(key: &str) -> &str {
     key.split(IMAGE_KEY).next().unwrap_or(key)
 }
 

@@ -60,6 +60,12 @@ impl ContainerSet {
         self.read().containers.values().cloned().collect()
     }
 
+    /// Whether the container `id` is there, or being made.
+    pub(crate) fn knows(&self, id: &str) -> bool {
+        let inner = self.read();
+        inner.containers.contains_key(id) || inner.names.values().any(|owner| **owner == *id)
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.read().containers.len()

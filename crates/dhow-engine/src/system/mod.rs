@@ -1,11 +1,13 @@
 //! The engine itself: what it is, what it runs on, what it takes.
 
+mod check;
 mod info;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use dhow_image::{CheckOptions, Finding};
 use dhow_volume::VolumeRecord;
 use jiff::Timestamp;
 

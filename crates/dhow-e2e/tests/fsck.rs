@@ -1,0 +1,80 @@
+//! `dhow system fsck`: what was spoilt on the disk is found, and what can be is repaired.
+#![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
+
+use std::fs;
+use std::path::PathBuf;
+
+use dhow_e2e::Bench;
+use dhow_testkit::Cli;
+
+#[test]
+fn damage_is_found_and_repaired() {
+    if !dhow_testkit::root_or_skip("fsck") {
+        return;
+    }
+    let b = Bench::new(Cli::Dhow);
+    let _ = b.ok("create --name kept busybox");
+    assert_eq!(b.ok("system fsck --deep"), "everything is in order");
+
+    // What belongs to nobody.
+    let data = b.engine.data_root();
+    let stranger = data.join("content/blobs/sha256").join("0".repeat(64));
+    let folders = ["containers", "volumes"].map(|kind| data.join(kind).join("stranger"));
+    fs::write(&stranger, "x").unwrap();
+    for folder in &folders {
+        fs::create_dir(folder).unwrap();
+    }
+    let found = b.run("system fsck");
+    assert_eq!(found.code, 1, "{found:?}");
+    let expected = [
+        format!(
+            "blob sha256:{}: belongs to no image; it takes 1 bytes",
+            "0".repeat(64)
+        ),
+        format!("folder {}: belongs to no container", folders[0].display()),
+        format!(
+            "folder {}: belongs to no volume: move it away or remove it",
+            folders[1].display()
+        ),
+    ];
+    assert_eq!(found.stdout.trim(), expected.join("\n"));
+    assert!(found.stderr.contains("3 problems are left"), "{found:?}");
+
+    // All but the volume's, which may hold what somebody wants back.
+    let repaired = b.run("system fsck --repair");
+    assert!(
+        repaired.stderr.contains("1 problem is left"),
+        "{repaired:?}"
+    );
+    assert!(!stranger.exists() && !folders[0].exists() && folders[1].exists());
+    fs::remove_dir(&folders[1]).unwrap();
+    assert_eq!(b.ok("system fsck"), "everything is in order");
+
+    // A blob that rots is told only by its digest; without it the image has to be pulled again.
+    let layer = largest(&data.join("content/blobs/sha256"));
+    let mut bytes = fs::read(&layer).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&layer, bytes).unwrap();
+    assert_eq!(b.ok("system fsck"), "everything is in order");
+    let found = b.run("system fsck --deep --repair");
+    assert!(
+        found
+            .stdout
+            .contains("is not what its digest says (repaired)"),
+        "{found:?}"
+    );
+    assert!(!layer.exists());
+    let found = b.run("system fsck");
+    assert!(
+        found.stdout.contains("is missing: pull the image again"),
+        "{found:?}"
+    );
+}
+
+fn largest(folder: &std::path::Path) -> PathBuf {
+    let entries = fs::read_dir(folder).unwrap().flatten();
+    entries
+        .max_by_key(|entry| entry.metadata().unwrap().len())
+        .unwrap()
+        .path()
+}

@@ -1,0 +1,33 @@
+//! `POST /dhow/fsck`, which is Dhow's own: whether files and records agree.
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::post;
+use dhow_api::check::{CheckReport, Finding};
+use dhow_engine::system::{CheckOptions, System};
+
+use crate::error::Result;
+use crate::request::Query;
+use crate::{Handles, reply};
+
+pub(super) fn routes() -> Router<Handles> {
+    Router::new().route("/dhow/fsck", post(check))
+}
+
+async fn check(State(system): State<System>, query: Query) -> Result<Response> {
+    let options = CheckOptions {
+        deep: query.flag("deep"),
+        repair: query.flag("repair"),
+    };
+    // With its client's end it goes on: what is being repaired is not left half done.
+    let found = super::finish(async move { Ok(system.check(options).await?) }).await?;
+    let findings = found.into_iter().map(|finding| Finding {
+        subject: finding.subject,
+        problem: finding.problem,
+        repaired: finding.repaired,
+    });
+    Ok(reply::ok(&CheckReport {
+        findings: findings.collect(),
+    }))
+}
