@@ -2,7 +2,7 @@
 //! something to one of them, again and again.
 
 use std::fmt;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -445,7 +445,11 @@ impl<'a> Worker<'a> {
         // Whether somebody listens within is the container's affair; that the way there is open is the engine's.
         match engine.on_its_network(|| TcpStream::connect_timeout(&address, limit)) {
             Ok(_) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset
+                ) => {}
             Err(error) => return Err(Halt::Wrong(format!("{name} at {address}: {error}"))),
         }
         drop(engine);
