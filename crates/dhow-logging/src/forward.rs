@@ -131,9 +131,17 @@ impl Forward {
         };
         let mut reason = None;
         let alive = link.reports(&mut |report| {
-            if let Report::Lost(count, why) = report {
-                self.lost.1 = count;
-                reason = Some(why);
+            match report {
+                Report::Lost(count, why) => {
+                    self.lost.1 = count;
+                    reason = Some(why);
+                }
+                // One that was started again and found its receiver away; what it was sent meanwhile is lost.
+                Report::Failed(why) => {
+                    self.dropped += 1;
+                    reason = Some(why);
+                }
+                Report::Ready => {}
             }
         });
         if !alive {
@@ -155,6 +163,10 @@ impl Forward {
         let end = Instant::now() + patience;
         while !self.queue.is_empty() && self.ready(PollFlags::OUT, end) {
             self.send_queue();
+        }
+        if !self.queue.is_empty() {
+            self.queue = Vec::new();
+            self.dropped += 1;
         }
         let Some(mut link) = self.link.take() else {
             return;
