@@ -28,7 +28,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use command::{Action, Command, Found};
-use dhow_client::Config;
+use dhow_client::{Config, Globals};
 use error::Error;
 use flags::{Outcome, Parsed};
 use globals::GLOBALS;
@@ -136,6 +136,7 @@ impl CommandLine<'_> {
         };
         let globals = globals::read(globals)?;
         let words = self.words;
+        start_engine_for(name, words, &globals, &config);
         Err(plugins::become_it(
             &plugin,
             self.called_by,
@@ -176,6 +177,7 @@ impl CommandLine<'_> {
             .enable_all()
             .build()
             .map_err(|error| Error::io("start the event loop", error))?;
+        attach::signals::end_when_interrupted();
         let outcome = runtime.block_on(async {
             let outcome = action(&session, &parsed).await;
             if let Err(error) = &outcome {
@@ -235,6 +237,26 @@ impl CommandLine<'_> {
             plugins,
             session::columns(),
         )
+    }
+}
+
+/// Has an engine started for a plugin that will want the default one, where none runs.
+fn start_engine_for(plugin: &str, words: &[String], globals: &Globals, config: &Config) {
+    let after = words.iter().skip_while(|word| *word != plugin).skip(1);
+    let asks = ["--help", "-h", "help", "version", "--version", "completion"];
+    let idle = after.clone().all(|word| word.starts_with('-'))
+        || after.clone().any(|word| asks.contains(&word.as_str()));
+    if idle || !dhow_client::context::target(globals, config).is_ok_and(|target| target.default) {
+        return;
+    }
+    let starter = autostart::starter(globals.autostart);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    if let (Ok(runtime), Ok(client)) = (runtime, dhow_client::Client::new(globals, config, starter))
+    {
+        // The plugin itself says what is wrong with the engine.
+        let _ = runtime.block_on(client.version());
     }
 }
 

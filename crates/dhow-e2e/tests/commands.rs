@@ -5,7 +5,10 @@
 //! there: docs/compatibility says why.
 #![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Stdio;
 
 use dhow_e2e::Bench;
@@ -72,7 +75,9 @@ impl Normal {
     fn text(&self, bytes: &[u8], home: &str) -> String {
         let text = String::from_utf8_lossy(bytes).replace(home, "<HOME>");
         let rules = self.0.iter();
-        rules.fold(text, |text, (rule, with)| rule.replace_all(&text, *with).into_owned())
+        rules.fold(text, |text, (rule, with)| {
+            rule.replace_all(&text, *with).into_owned()
+        })
     }
 }
 
@@ -123,7 +128,55 @@ fn both_command_lines_answer_alike() {
             differences += &format!("{line}\n  docker {theirs:?}\n  dhow   {ours:?}\n");
         }
     }
-    assert!(count == 0, "{count} of {} lines differ:\n{differences}", ours.len());
+    assert!(
+        count == 0,
+        "{count} of {} lines differ:\n{differences}",
+        ours.len()
+    );
+}
+
+/// A plugin that says what it was given.
+const PLUGIN: &str = r#"#!/bin/sh
+if [ "$1" = docker-cli-plugin-metadata ]; then
+    echo '{"SchemaVersion":"0.1.0","Vendor":"Me","Version":"v1","ShortDescription":"Says things"}'
+    exit
+fi
+echo "$DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND: $*"
+exit 7
+"#;
+
+#[test]
+fn plugins_are_listed_and_take_the_programs_place() {
+    if !root_or_skip("the comparison of plugins") {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join(".docker/cli-plugins");
+    std::fs::create_dir_all(&folder).unwrap();
+    let plugin = folder.join("docker-says");
+    std::fs::write(&plugin, PLUGIN).unwrap();
+    std::fs::set_permissions(&plugin, Permissions::from_mode(0o755)).unwrap();
+    let socket = Path::new("/nonexistent.sock");
+    let [theirs, ours] = Cli::BOTH.map(|cli| {
+        let run = |words: &[&str]| {
+            let mut command = cli.command(socket, home.path());
+            let output = command.arg0("docker").args(words).output().unwrap();
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            (output.status.code(), text)
+        };
+        let (_, help) = run(&["--help"]);
+        let listed = help.lines().find(|line| line.contains("says*"));
+        let listed = listed.unwrap_or_default().to_owned();
+        (
+            run(&["says", "a", "--b", "c d"]),
+            run(&["-D", "says"]),
+            listed,
+        )
+    });
+    assert_eq!(theirs, ours);
+    let said = "docker: -H unix:///nonexistent.sock says a --b c d\n".to_owned();
+    assert_eq!(ours.0, (Some(7), said));
+    assert_eq!(ours.2.trim(), "says*       Says things");
 }
 
 #[test]

@@ -138,3 +138,49 @@ fn an_exec_has_its_own_terminal() {
         assert_eq!(session.end(), 6);
     });
 }
+
+#[test]
+fn an_interruption_ends_what_follows_and_leaves_the_container() {
+    with_both(|b| {
+        let _ = b.words_ok(&[
+            "run",
+            "-d",
+            "--name",
+            "ff",
+            "busybox",
+            "sh",
+            "-c",
+            "echo ready; exec sleep 1000",
+        ]);
+        let mut session = Session::start(b, &["logs", "-f", "ff"]);
+        session.expect("ready");
+        session.type_in("\u{3}");
+        assert_eq!(session.end(), 130);
+        let state = ["inspect", "-f", "{{.State.Status}}", "ff"];
+        assert_eq!(b.words_ok(&state), "running");
+    });
+}
+
+#[test]
+fn an_interruption_of_what_is_attached_is_the_containers() {
+    with_both(|b| {
+        let trap = "trap 'exit 6' INT; echo ready; while :; do sleep 0.1; done";
+        let mut session = Session::start(
+            b,
+            &[
+                "run",
+                "--name",
+                "tt",
+                "busybox",
+                "sh",
+                "-c",
+                &trap.replace('\'', "\""),
+            ],
+        );
+        session.expect("ready");
+        session.type_in("\u{3}");
+        assert_eq!(session.end(), 6);
+        let state = ["inspect", "-f", "{{.State.ExitCode}}", "tt"];
+        assert_eq!(b.words_ok(&state), "6");
+    });
+}

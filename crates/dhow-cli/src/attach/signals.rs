@@ -1,5 +1,7 @@
 //! Signals: handed on to the container, followed for the window's size, or taken to leave the terminal in order.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::options::signal_name;
@@ -11,8 +13,41 @@ const FORWARDED: [i32; 9] = [1, 2, 3, 6, 10, 12, 14, 15, 18];
 /// How many interruptions end the command line whatever the container does.
 const PATIENCE: u32 = 3;
 
+/// Set while signals belong to a container.
+static HANDED_ON: AtomicBool = AtomicBool::new(false);
+
+/// Ends this program with 130 or 143 when it is interrupted or told to end, its terminal in order, unless the signals
+/// are handed on. From a thread of its own: a question to the user may be what the others wait for.
+pub(crate) fn end_when_interrupted() {
+    std::thread::spawn(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        let Ok(runtime) = runtime else {
+            // Without it, signals do what they do by default.
+            return;
+        };
+        let code = runtime.block_on(async {
+            let mut interrupt = signal(SignalKind::interrupt()).ok();
+            let mut terminate = signal(SignalKind::terminate()).ok();
+            loop {
+                let code = tokio::select! {
+                    () = received(&mut interrupt) => 130,
+                    () = received(&mut terminate) => 143,
+                };
+                if !HANDED_ON.load(Ordering::Relaxed) {
+                    return code;
+                }
+            }
+        });
+        dhow_terminal::restore_all();
+        std::process::exit(code);
+    });
+}
+
 /// Hands signals on to the container; never returns, unless the user insists on ending.
 pub(crate) async fn forward(client: &Client, container: &str) -> u8 {
+    HANDED_ON.store(true, Ordering::Relaxed);
     let (sender, mut received) = tokio::sync::mpsc::channel(16);
     for number in FORWARDED {
         let Ok(mut signals) = signal(SignalKind::from_raw(number)) else {

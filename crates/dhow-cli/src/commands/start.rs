@@ -65,7 +65,7 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
         stdout: true,
         stderr: true,
         tty,
-        proxied: flags.switch("sig-proxy") && !tty,
+        proxied: !tty,
         detach_keys: attach_command::detach_keys(session, flags),
     };
     check_tty(streams.stdin, tty)?;
