@@ -2,6 +2,7 @@
 
 use dhow_e2e::{Bench, with_both};
 use dhow_testkit::http::{Body, Response};
+use tar::EntryType::{Directory, Link, Regular, Symlink};
 
 use super::container;
 
@@ -16,7 +17,7 @@ fn archive(entries: &[(&str, tar::EntryType, &str)]) -> Vec<u8> {
         let bytes = name.as_bytes();
         header.as_gnu_mut().unwrap().name[..bytes.len()].copy_from_slice(bytes);
         let data = match kind {
-            tar::EntryType::Regular => content.as_bytes(),
+            Regular => content.as_bytes(),
             _ => &[],
         };
         if kind.is_symlink() || kind.is_hard_link() {
@@ -99,94 +100,99 @@ fn paths_are_looked_at_as_docker_does() {
     });
 }
 
+/// Destinations and archives, and what a real engine answers.
+fn unpacked() -> Vec<(&'static str, Vec<u8>, u16, &'static str)> {
+    let one = archive(&[("f", Regular, "new")]);
+    vec![
+        ("path=/ld", one.clone(), 200, ""),
+        (
+            "path=/nope",
+            one.clone(),
+            404,
+            "Could not find the file /nope in container cc",
+        ),
+        (
+            "path=/d/file",
+            one.clone(),
+            400,
+            "extraction point is not a directory",
+        ),
+        (
+            "path=/d/file/",
+            one.clone(),
+            500,
+            "lstat /d/file/: not a directory",
+        ),
+        (
+            "path=",
+            one.clone(),
+            400,
+            "bad parameter: pathcannot be empty",
+        ),
+        ("path=/d", b"junk".to_vec(), 500, "unexpected EOF"),
+        (
+            "path=/d",
+            vec![b'x'; 1024],
+            500,
+            "archive/tar: invalid tar header",
+        ),
+        ("path=/d", Vec::new(), 200, ""),
+        (
+            "path=/d&noOverwriteDirNonDir=1",
+            archive(&[("file", Directory, "")]),
+            500,
+            "cannot overwrite non-directory \"file\" with directory \"/d\"",
+        ),
+        (
+            "path=/d&noOverwriteDirNonDir=1",
+            archive(&[("dir", Regular, "")]),
+            500,
+            "cannot overwrite directory \"dir\" with non-directory \"/d\"",
+        ),
+        (
+            "path=/d",
+            archive(&[("../up", Regular, "")]),
+            500,
+            "invalid entry name \"../up\"",
+        ),
+        (
+            "path=/d",
+            archive(&[("hard", Link, "/no/such")]),
+            404,
+            "Could not find the file /d in container cc",
+        ),
+        (
+            "path=/d",
+            archive(&[("to", Symlink, "/other"), ("to/a", Regular, "a")]),
+            200,
+            "",
+        ),
+        (
+            "path=/d",
+            archive(&[("out/b", Regular, "b"), (".wh.file", Regular, "")]),
+            200,
+            "",
+        ),
+        (
+            "path=/d",
+            archive(&[("dir", Regular, "now a file")]),
+            200,
+            "",
+        ),
+    ]
+}
+
 #[test]
 fn archives_are_unpacked_as_docker_does() {
-    use tar::EntryType::{Directory, Link, Regular, Symlink};
     with_both(|b| {
         container(
             b,
             "mkdir -p /d/dir /other; echo old > /d/file; ln -s /other /d/out; ln -s /d /ld",
         );
-        let one = archive(&[("f", Regular, "new")]);
-        for (query, tar, status, text) in [
-            ("path=/ld", one.clone(), 200, ""),
-            (
-                "path=/nope",
-                one.clone(),
-                404,
-                "Could not find the file /nope in container cc",
-            ),
-            (
-                "path=/d/file",
-                one.clone(),
-                400,
-                "extraction point is not a directory",
-            ),
-            (
-                "path=/d/file/",
-                one.clone(),
-                500,
-                "lstat /d/file/: not a directory",
-            ),
-            (
-                "path=",
-                one.clone(),
-                400,
-                "bad parameter: pathcannot be empty",
-            ),
-            ("path=/d", b"junk".to_vec(), 500, "unexpected EOF"),
-            (
-                "path=/d",
-                vec![b'x'; 1024],
-                500,
-                "archive/tar: invalid tar header",
-            ),
-            ("path=/d", Vec::new(), 200, ""),
-            (
-                "path=/d&noOverwriteDirNonDir=1",
-                archive(&[("file", Directory, "")]),
-                500,
-                "cannot overwrite non-directory \"file\" with directory \"/d\"",
-            ),
-            (
-                "path=/d&noOverwriteDirNonDir=1",
-                archive(&[("dir", Regular, "")]),
-                500,
-                "cannot overwrite directory \"dir\" with non-directory \"/d\"",
-            ),
-            (
-                "path=/d",
-                archive(&[("../up", Regular, "")]),
-                500,
-                "invalid entry name \"../up\"",
-            ),
-            (
-                "path=/d",
-                archive(&[("hard", Link, "/no/such")]),
-                404,
-                "Could not find the file /d in container cc",
-            ),
-            (
-                "path=/d",
-                archive(&[("to", Symlink, "/other"), ("to/a", Regular, "a")]),
-                200,
-                "",
-            ),
-            (
-                "path=/d",
-                archive(&[("out/b", Regular, "b"), (".wh.file", Regular, "")]),
-                200,
-                "",
-            ),
-            (
-                "path=/d",
-                archive(&[("dir", Regular, "now a file")]),
-                200,
-                "",
-            ),
-        ] {
+        for (query, tar, status, text) in unpacked() {
             answers(&put(b, query, &tar), status, text);
         }
+        let one = archive(&[("f", Regular, "new")]);
         let missing = "/v1.44/containers/nope/archive?path=/";
         let body = Body::Bytes("application/x-tar", &one);
         let response = b.engine.client().request("PUT", missing, body).unwrap();

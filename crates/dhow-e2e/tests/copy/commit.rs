@@ -100,7 +100,7 @@ fn a_commit_is_told_and_freezes_the_container_only_when_asked_to() {
 }
 
 #[test]
-fn the_requests_configuration_and_mistakes_are_dockers() {
+fn the_requests_configuration_is_merged_into_the_containers() {
     with_both(|b| {
         let _ = b.words_ok(&[
             "create",
@@ -148,6 +148,15 @@ fn the_requests_configuration_and_mistakes_are_dockers() {
             ]),
             "null [\"q\"]"
         );
+        let _ = b.ok("rm cc");
+        let _ = b.ok("rmi made:3 made:4");
+    });
+}
+
+#[test]
+fn mistakes_are_told_in_dockers_words() {
+    with_both(|b| {
+        let _ = b.ok("create --name cc busybox true");
         for (query, status, text) in [
             ("container=nope", 404, "No such container: nope"),
             ("repo=made", 400, "invalid name or ID supplied: \"\""),
@@ -173,7 +182,9 @@ fn the_requests_configuration_and_mistakes_are_dockers() {
                 "ENV requires at least one argument",
             ),
         ] {
-            let (found, answer) = post(query, None);
+            let path = format!("/v1.44/commit?{query}");
+            let response = b.engine.client().post(&path, None).unwrap();
+            let (found, answer) = (response.status, response.json());
             assert_eq!(
                 (found, answer["message"].as_str()),
                 (status, Some(text)),
@@ -181,6 +192,5 @@ fn the_requests_configuration_and_mistakes_are_dockers() {
             );
         }
         let _ = b.ok("rm cc");
-        let _ = b.ok("rmi made:3 made:4");
     });
 }
