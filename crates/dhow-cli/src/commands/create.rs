@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use dhow_api::container::{CreateRequest, CreateResponse, HostConfig};
 use dhow_oci::{Platform, Reference};
 
-use super::{check_content_trust, content_trust, pull, runner};
+use super::{api_socket, check_content_trust, content_trust, pull, runner};
 use crate::command::{Arguments, Command, Completes};
 use crate::error::{Error, Result};
 use crate::flags::{Flag, Parsed};
@@ -78,6 +78,9 @@ pub(crate) fn request(session: &Session, flags: &Parsed) -> Result<CreateRequest
     let mut request =
         options::container::request(flags).map_err(|error| with_help(session, &error, 125))?;
     proxies(session, &mut request);
+    if flags.switch("use-api-socket") {
+        api_socket::mount(session, &mut request)?;
+    }
     if let Some(host) = &mut request.host_config {
         let size = dhow_terminal::window_size(std::io::stdout());
         host.console_size = size.map_or([0, 0], |(rows, columns)| [rows, columns]);
@@ -156,6 +159,9 @@ pub(crate) async fn create(
     };
     for warning in &created.warnings {
         session.warn(&format!("WARNING: {warning}"));
+    }
+    if flags.switch("use-api-socket") {
+        api_socket::inject(session, &request, &created.id).await?;
     }
     id_file.write(&created.id)?;
     Ok(created.id)

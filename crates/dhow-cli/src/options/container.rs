@@ -9,9 +9,6 @@ use crate::flags::Parsed;
 
 /// The request the flags and arguments (image, then command) describe.
 pub(crate) fn request(flags: &Parsed) -> Result<CreateRequest, String> {
-    if flags.switch("use-api-socket") {
-        return Err("--use-api-socket is not implemented".to_owned());
-    }
     let mac = flags.text("mac-address");
     if !mac.is_empty() {
         network::mac(mac)?;

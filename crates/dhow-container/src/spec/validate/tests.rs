@@ -46,7 +46,7 @@ fn limits_are_checked_with_dockers_texts() {
     );
     assert_eq!(
         limit(|limits| limits.nano_cpus = 3_000_000_000),
-        "Range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs available"
+        "range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs available"
     );
     assert_eq!(
         limit(|limits| limits.cpuset_cpus = "0-5".into()),
