@@ -38,12 +38,23 @@ fn health(b: &Bench, name: &str) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// What happened to a container.
+/// What happened to a container, so far.
 fn events(b: &Bench, name: &str) -> Vec<String> {
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
+    let until = format!("{}.{:09}", now.as_secs(), now.subsec_nanos());
     let filter = format!("container={name}");
-    let format = "{{.Action}}";
     let words = [
-        "events", "--since", "1h", "--until", "0s", "--filter", &filter, "--format", format,
+        "events",
+        "--since",
+        "1h",
+        "--until",
+        &until,
+        "--filter",
+        &filter,
+        "--format",
+        "{{.Action}}",
     ];
     b.words_ok(&words).lines().map(str::to_owned).collect()
 }

@@ -133,8 +133,8 @@ impl Supervised for Shim {
     }
 }
 
-/// Whether a supervisor says that what was named is not there (any more).
-pub(crate) fn is_not_found(error: &Error) -> bool {
-    use dhow_errdefs::Classify;
-    error.kind() == dhow_errdefs::ErrorKind::NotFound
+/// Whether a call came too late: the container has ended, though that is not told yet.
+pub(crate) fn is_over(error: &Error) -> bool {
+    use dhow_errdefs::{Classify, ErrorKind};
+    error.is_gone() || matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Conflict)
 }

@@ -164,7 +164,7 @@ async fn send(services: &Arc<Services>, container: &Arc<Container>, signal: Sign
         container.save(&services.db, |record| record.manually_stopped = true)?;
     }
     match task.kill(signal.number(), false).await {
-        Err(error) if error.is_gone() || crate::supervisor::is_not_found(&error) => {}
+        Err(error) if crate::supervisor::is_over(&error) => {}
         result => result?,
     }
     let frozen = is_final && record.state.status == Status::Paused;

@@ -50,8 +50,12 @@ impl Containers {
         let warnings = validate::resources(&checked, &facts)?;
         if let Some(task) = container.task() {
             let devices = host::devices::limited(&told)?;
-            task.update(oci::resources::changeable(&told, &devices))
-                .await?;
+            let resources = oci::resources::changeable(&told, &devices);
+            match task.update(resources).await {
+                // It ends just now: the limits are those of its next run.
+                Err(error) if crate::supervisor::is_over(&error) => {}
+                updated => updated?,
+            }
         }
         let record = container.save(&self.services.db, |record| {
             record.host.resources = checked;
