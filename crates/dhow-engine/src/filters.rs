@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use regex::{Regex, RegexBuilder};
 
 use dhow_container::spec::Invalid;
 
@@ -99,11 +100,40 @@ impl Filters {
     pub fn time(&self, key: &str, now: Timestamp) -> Result<Option<Timestamp>, Invalid> {
         match self.get(key) {
             [] => Ok(None),
-            [text] => parse_time(text, now).map(Some),
+            [text] => parse_time(text, now).map(Some).map_err(|_| {
+                Invalid(format!(
+                    "failed to parse value as time or duration: {text:?}"
+                ))
+            }),
             _ => Err(Invalid::new(format!(
                 "more than one {key} filter specified"
             ))),
         }
+    }
+}
+
+/// The values of a filter that chooses by name: each is a regular expression, found anywhere, or the whole name.
+#[derive(Debug)]
+pub(crate) struct Patterns(Vec<(String, Option<Regex>)>);
+
+impl Patterns {
+    /// The patterns of `key`. One that is no regular expression stands for itself only, as in Docker.
+    pub(crate) fn new(filters: &Filters, key: &str) -> Self {
+        /// Enough for any name; a pattern that needs more is somebody's mischief.
+        const SIZE: usize = 1 << 20;
+        let compile = |text: &String| {
+            let regex = RegexBuilder::new(text).size_limit(SIZE).build().ok();
+            (text.clone(), regex)
+        };
+        Self(filters.get(key).iter().map(compile).collect())
+    }
+
+    /// Whether there are none, or one of them fits.
+    pub(crate) fn fit(&self, name: &str) -> bool {
+        let fits = |(text, regex): &(String, Option<Regex>)| {
+            text == name || regex.as_ref().is_some_and(|regex| regex.is_match(name))
+        };
+        self.0.is_empty() || self.0.iter().any(fits)
     }
 }
 
@@ -171,6 +201,23 @@ mod tests {
             .check(&["label"])
             .unwrap_err();
         assert_eq!(error.to_string(), "invalid filter 'nosuch'");
+    }
+
+    #[test]
+    fn names_are_patterns() {
+        for (pattern, name, fits) in [
+            ("web", "my-web-1", true),
+            ("^/web$", "/web", true),
+            ("^web$", "web1", false),
+            ("^w.b$", "web", true),
+            ("a|b", "b", true),
+            ("[", "[", true),
+            ("[", "a", false),
+        ] {
+            let patterns = Patterns::new(&filters(&[("name", &[pattern])]), "name");
+            assert_eq!(patterns.fit(name), fits, "{pattern} {name}");
+        }
+        assert!(Patterns::new(&Filters::default(), "name").fit("any"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use dhow_network::{CreateNetwork, Endpoint, IpamUsage, NetworkRecord};
 use jiff::Timestamp;
 
 use crate::events::EventKind;
-use crate::filters::Filters;
+use crate::filters::{Filters, Patterns};
 use crate::services::{Services, blocking};
 use crate::{Error, Result, lifecycle};
 use dhow_container::spec::{EndpointSettings, Invalid};
@@ -53,6 +53,7 @@ impl Networks {
         let services = self.services.clone();
         let networks = blocking(move || services.networks.list()).await?;
         let used = self.used();
+        let (ids, names) = (Patterns::new(filters, "id"), Patterns::new(filters, "name"));
         let accepts = |network: &NetworkRecord| {
             let kind = if network.is_predefined() {
                 "builtin"
@@ -61,8 +62,8 @@ impl Networks {
             };
             let is_used = network.is_predefined() || used.contains(&network.name);
             filters.exact("driver", network.driver.as_str())
-                && filters.any("id", |id| network.id.starts_with(id.as_str()))
-                && filters.any("name", |name| network.name.contains(name.as_str()))
+                && ids.fit(&network.id)
+                && names.fit(&network.name)
                 && filters.labels("label", &network.labels)
                 && filters.exact("scope", "local")
                 && filters.exact("type", kind)
@@ -71,19 +72,14 @@ impl Networks {
         Ok(networks.into_iter().filter(accepts).collect())
     }
 
-    /// The names of the networks that containers refer to, running or not.
+    /// The names of the networks that running containers are on.
     fn used(&self) -> HashSet<String> {
         let containers = self.services.containers.all();
         containers
             .iter()
-            .flat_map(|container| {
-                container
-                    .outline()
-                    .networks
-                    .keys()
-                    .cloned()
-                    .collect::<Vec<_>>()
-            })
+            .map(|container| container.outline())
+            .filter(|outline| outline.state.status.has_process())
+            .flat_map(|outline| outline.networks.keys().cloned().collect::<Vec<_>>())
             .collect()
     }
 

@@ -6,7 +6,7 @@ use dhow_volume::{CreateVolume, VolumeRecord};
 
 use crate::container::Pruned;
 use crate::events::EventKind;
-use crate::filters::Filters;
+use crate::filters::{Filters, Patterns};
 use crate::services::{Services, blocking};
 use crate::{Error, Result};
 
@@ -30,10 +30,11 @@ impl Volumes {
         let (services, filters) = (self.services.clone(), filters.clone());
         blocking(move || {
             let mut list = Vec::new();
+            let names = Patterns::new(&filters, "name");
             for volume in services.volumes.list()? {
                 let labels = volume.labels.clone().unwrap_or_default();
                 let chosen = filters.exact("driver", &volume.driver)
-                    && filters.any("name", |name| volume.name.contains(name.as_str()))
+                    && names.fit(&volume.name)
                     && filters.labels("label", &labels);
                 if !chosen {
                     continue;

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::Containers;
 use crate::container::{HealthStatus, ListOptions, Outline, Status, Summary, SummaryPort};
-use crate::filters::Filters;
+use crate::filters::{Filters, Patterns};
 use crate::services::Services;
 use crate::text;
 use crate::{Error, Result, lifecycle};
@@ -143,6 +143,7 @@ struct Query<'a> {
     publish: Vec<(PortRange, Port)>,
     expose: Vec<(PortRange, Port)>,
     is_task: bool,
+    names: Patterns,
 }
 
 impl<'a> Query<'a> {
@@ -186,9 +187,10 @@ impl<'a> Query<'a> {
             before: time("before")?,
             since: time("since")?,
             ancestors: ancestors.collect(),
-            publish: parse(filters, "publish", port_range)?,
-            expose: parse(filters, "expose", port_range)?,
+            publish: ports_of(filters, "publish")?,
+            expose: ports_of(filters, "expose")?,
             is_task: filters.flag("is-task", false)?,
+            names: Patterns::new(filters, "name"),
         })
     }
 
@@ -205,7 +207,7 @@ impl<'a> Query<'a> {
             && self.since.is_none_or(|since| record.created > since)
             && (!filters.contains("ancestor") || self.ancestors.contains(&record.image.id))
             && filters.any("id", |id| record.id.starts_with(id.as_str()))
-            && filters.any("name", |name| name_fits(name, &record.name))
+            && (self.names.fit(&record.name) || self.names.fit(&format!("/{}", record.name)))
             && filters.labels("label", &record.config.labels)
             && filters.any("volume", |volume| {
                 record.mounts.iter().any(|point| {
@@ -244,24 +246,6 @@ impl<'a> Query<'a> {
     }
 }
 
-/// A name filter is a part of the name, or a simple pattern with `^`, `$` and `/` in front.
-fn name_fits(pattern: &str, name: &str) -> bool {
-    let anchored = pattern.starts_with('^');
-    let body = pattern.strip_prefix('^').unwrap_or(pattern);
-    let (body, slash) = body
-        .strip_prefix('/')
-        .map_or((body, false), |body| (body, true));
-    let (body, ends) = body
-        .strip_suffix('$')
-        .map_or((body, false), |body| (body, true));
-    match (anchored || slash, ends) {
-        (true, true) => name == body,
-        (true, false) => name.starts_with(body),
-        (false, true) => name.ends_with(body),
-        (false, false) => name.contains(body),
-    }
-}
-
 fn parse<T>(
     filters: &Filters,
     key: &str,
@@ -291,33 +275,49 @@ fn health(text: &str) -> Result<HealthStatus, Invalid> {
     })
 }
 
-fn port_range(text: &str) -> Result<(PortRange, Port), Invalid> {
-    let (range, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-    let range: PortRange = range.parse()?;
-    Ok((
-        range,
-        Port {
-            number: range.start,
-            protocol: protocol.parse()?,
-        },
-    ))
+/// The ports of a filter, `80`, `80/udp` or `80-90/tcp`; what is wrong with one is said in Go's words.
+fn ports_of(filters: &Filters, key: &str) -> Result<Vec<(PortRange, Port)>> {
+    let one = |text: &String| {
+        if text.contains(':') {
+            let error = format!("filter for '{key}' should not contain ':': {text}");
+            return Err(Error::Invalid(Invalid(error)));
+        }
+        port_range(text).map_err(|why| {
+            Error::Invalid(Invalid(format!(
+                "error while looking up for {key} {text}: {why}"
+            )))
+        })
+    };
+    filters.get(key).iter().map(one).collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_found_by_part_and_by_anchor() {
-        for (pattern, name, fits) in [
-            ("web", "my-web-1", true),
-            ("^/web$", "web", true),
-            ("^web$", "web1", false),
-            ("/web", "web1", true),
-            ("/web", "aweb", false),
-            ("b$", "web", true),
-        ] {
-            assert_eq!(name_fits(pattern, name), fits, "{pattern} {name}");
-        }
+fn port_range(text: &str) -> Result<(PortRange, Port), String> {
+    let (range, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    let wrong = range.split('-').find(|part| part.parse::<u16>().is_err());
+    let (start, end) = range.split_once('-').unwrap_or((range, range));
+    let (Ok(start), Ok(end)) = (start.parse::<u16>(), end.parse::<u16>()) else {
+        let part = wrong.unwrap_or(range);
+        let digits = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        let why = if range.is_empty() {
+            return Err("empty string specified for ports".to_owned());
+        } else if digits {
+            "value out of range"
+        } else {
+            "invalid syntax"
+        };
+        return Err(format!("strconv.ParseUint: parsing {part:?}: {why}"));
+    };
+    if end < start {
+        return Err(format!("invalid range specified for port: {range}"));
     }
+    let protocol = protocol
+        .parse()
+        .map_err(|error: Invalid| error.to_string())?;
+    Ok((
+        PortRange { start, end },
+        Port {
+            number: start,
+            protocol,
+        },
+    ))
 }

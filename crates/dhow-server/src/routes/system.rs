@@ -74,7 +74,10 @@ async fn disk_usage(
     let usage = system.disk_usage().await?;
     let mut usage = convert::system::disk_usage(&usage, &wanted);
     for image in usage.images.iter_mut().flatten() {
+        // Unlike in lists, the containers are counted in every version.
+        let containers = image.containers;
         compat::image::summary(version, image);
+        image.containers = containers;
     }
     for container in usage.containers.iter_mut().flatten() {
         compat::container::summary(version, container);
