@@ -97,9 +97,7 @@ mod tests {
             let mut image = json!({"Size": 7, "Descriptor": {}, "Config": {"Cmd": ["sh"]}});
             inspect(ApiVersion::new(1, minor), &mut image);
             let config = &image["Config"];
-            for (key, since) in [("Descriptor", 48)] {
-                assert_eq!(image.get(key).is_some(), minor >= since, "1.{minor} {key}");
-            }
+            assert_eq!(image.get("Descriptor").is_some(), minor >= 48, "1.{minor}");
             for (key, until) in [
                 ("Author", 52),
                 ("GraphDriver", 52),
