@@ -12,7 +12,7 @@ use crate::lookup::is_image;
 use crate::meter::Meter;
 use crate::records::{SourceRecord, reference_of};
 use crate::store::{DocumentRef, LARGEST_DOCUMENT, Store};
-use crate::{Error, Progress, ProgressSender};
+use crate::{Error, Progress, ProgressDetail, ProgressSender};
 
 /// How many blobs are sent at the same time, Docker's default.
 const PARALLEL_BLOBS: usize = 5;
@@ -100,6 +100,13 @@ impl Store {
             .map_or_else(|| sent.digest.to_string(), str::to_owned);
         let text = format!("{name}: digest: {} size: {}", sent.digest, sent.size);
         tell(progress, Progress::line(text)).await;
+        let aux = json!({"Tag": name, "Digest": sent.digest.to_string(), "Size": sent.size});
+        let result = Progress {
+            detail: Some(ProgressDetail::default()),
+            aux: Some(aux),
+            ..Progress::default()
+        };
+        tell(progress, result).await;
         if let Some(index) = &plan.instead_of {
             let aux = json!({
                 "manifestPushedInsteadOfIndex": true,

@@ -41,14 +41,6 @@ impl ApiError {
         )
     }
 
-    /// Whether an exec's program could not be run, rather than the exec be found or be in the right state.
-    pub(crate) fn is_about_program(&self) -> bool {
-        !matches!(
-            self.status,
-            StatusCode::NOT_FOUND | StatusCode::CONFLICT | StatusCode::NOT_MODIFIED
-        )
-    }
-
     /// The answer to a path that does not exist.
     pub(crate) fn no_page() -> Self {
         Self::new(ErrorKind::NotFound, "page not found")

@@ -32,6 +32,19 @@ pub fn inherit(fd: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// How much memory holds what was sent on a unix stream socket and not read on its other side; 0 when all was read.
+///
+/// # Errors
+/// The kernel's.
+pub fn unread(socket: impl AsFd) -> io::Result<libc::c_int> {
+    use std::os::fd::AsRawFd;
+    let mut bytes: libc::c_int = 0;
+    let socket = socket.as_fd().as_raw_fd();
+    // SAFETY: SIOCOUTQ, which is the same number, writes one int to where it is told, and that lives longer.
+    check(unsafe { libc::ioctl(socket, libc::TIOCOUTQ, &raw mut bytes) }.into())?;
+    Ok(bytes)
+}
+
 /// Marks every descriptor from `first` on close-on-exec (Linux 5.11).
 ///
 /// # Errors

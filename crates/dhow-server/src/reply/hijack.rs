@@ -108,8 +108,11 @@ async fn carry(connection: Upgraded, carried: Carried) {
     match connection.downcast::<TokioIo<UnixStream>>() {
         Ok(parts) => {
             let socket = parts.io.into_inner();
-            let gone = gone(&socket);
+            let (gone, seen) = (gone(&socket), seen(&socket));
             let (client_in, client_out) = socket.into_split();
+            // Some clients read the head through a buffer and go on with the bare socket: what they got along with the
+            // head would be lost to them.
+            seen.await;
             let client_in = io::Cursor::new(parts.read_buf).chain(client_in);
             join(client_in, client_out, carried, gone).await;
         }
@@ -166,6 +169,28 @@ async fn join(
     if !all_shown && !all_fed {
         // The client has gone, and what it sent before counts: unless the process does not want it.
         let _ = tokio::time::timeout(FAREWELL, fed).await;
+    }
+}
+
+/// Ends when all that was sent on the socket was read on its other side, or that side is closed.
+fn seen(socket: &UnixStream) -> impl Future<Output = ()> + use<> {
+    // The registration is edge-triggered: each message that is read there is news about room for writing here.
+    #[allow(
+        deprecated,
+        reason = "it is sound for a descriptor that is owned, and what takes its place is unsafe"
+    )]
+    let watch = socket
+        .as_fd()
+        .try_clone_to_owned()
+        .and_then(|socket| AsyncFd::with_interest(socket, Interest::WRITABLE));
+    async move {
+        let Ok(watch) = watch else { return };
+        while let Ok(mut ready) = watch.writable().await {
+            ready.clear_ready();
+            if !dhow_sys::fds::unread(watch.get_ref()).is_ok_and(|unread| unread > 0) {
+                return;
+            }
+        }
     }
 }
 
@@ -284,6 +309,21 @@ mod tests {
         drop(client);
         task.await.unwrap();
         assert_eq!(process.read(&mut [0]).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_was_sent_is_seen_once_it_is_read() {
+        let (mut client, mut socket) = UnixStream::pair().unwrap();
+        seen(&socket).await;
+        socket.write_all(b"head").await.unwrap();
+        let mut waiting = tokio::spawn(seen(&socket));
+        let early = tokio::time::timeout(std::time::Duration::from_millis(50), &mut waiting);
+        assert!(early.await.is_err());
+        client.read_exact(&mut [0; 4]).await.unwrap();
+        waiting.await.unwrap();
+        socket.write_all(b"more").await.unwrap();
+        drop(client);
+        seen(&socket).await;
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `/containers/{id}/exec` and `/exec`.
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::{FromRequest, Path, Request, State};
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -10,7 +11,7 @@ use http::StatusCode;
 
 use super::finish;
 use crate::error::{ApiError, Result};
-use crate::reply::{self, Carried, Hijack, hijacked};
+use crate::reply::{self, Carried, Hijack, hijacked_first};
 use crate::request::{Json, Query};
 use crate::{ApiVersion, Handles, convert};
 
@@ -47,20 +48,23 @@ async fn start(
     if version.before(42) || !options.tty {
         options.console_size = None;
     }
-    let tty = execs.inspect(&id)?.request.tty;
-    let started = finish(async move { Ok(execs.start(&id, options).await?) }).await;
+    let tty = execs.startable(&id)?.request.tty;
     let kind = reply::multiplexed(tty, version);
-    match started {
-        Ok(Some(attachment)) => Ok(hijacked(hijack, kind, Carried::Process(attachment))),
-        Ok(None) => Ok(reply::empty(StatusCode::OK)),
-        // A program that can't be run is told on its stdout: clients look at the exec's exit code for the rest.
-        Err(error) if !options.detach && error.is_about_program() => Ok(hijacked(
-            hijack,
-            kind,
-            Carried::failure(tty, &error.message),
-        )),
-        Err(error) => Err(error),
+    let detach = options.detach;
+    let starting = finish(async move { Ok(execs.start(&id, options).await?) });
+    if detach {
+        starting.await?;
+        return Ok(reply::empty(StatusCode::OK));
     }
+    let carried = async move {
+        match starting.await {
+            Ok(Some(attachment)) => Carried::Process(attachment),
+            Ok(None) => Carried::Text(Bytes::new()),
+            // Told on its stdout: clients look at the exec's exit code for the rest.
+            Err(error) => Carried::failure(tty, &error.message),
+        }
+    };
+    Ok(hijacked_first(hijack, kind, carried).await)
 }
 
 async fn resize(

@@ -44,7 +44,7 @@ async fn attach(
     };
     let attachment = containers.attach(&id, options).await?;
     let kind = reply::multiplexed(attachment.tty, version);
-    Ok(hijacked(hijack, kind, Carried::Process(attachment)))
+    Ok(hijacked(hijack, kind, Carried::Process(attachment)).await)
 }
 
 async fn logs(
