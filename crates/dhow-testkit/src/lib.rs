@@ -14,6 +14,7 @@
 )]
 
 mod cli;
+pub mod clients;
 mod engine;
 pub mod fuzz;
 pub mod http;
