@@ -131,7 +131,7 @@ async fn receive(mut reader: ReadHalf<Raw>, multiplexed: bool, streams: &Streams
         };
         if multiplexed {
             decoder.feed(&buffer[..read]);
-            while let Some((stream, data)) = decoder.next()? {
+            while let Some((stream, data)) = decoder.next_piece()? {
                 output.write(stream, data).await?;
             }
         } else {

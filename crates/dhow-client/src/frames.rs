@@ -40,7 +40,7 @@ impl Decoder {
     ///
     /// # Errors
     /// If the bytes are no frames, or a frame carries an error of the engine.
-    pub fn next(&mut self) -> Result<Option<(Stream, Bytes)>> {
+    pub fn next_piece(&mut self) -> Result<Option<(Stream, Bytes)>> {
         loop {
             let Some((target, left)) = self.current else {
                 if self.pending.len() < HEADER {
@@ -106,7 +106,7 @@ mod tests {
             let (mut out, mut err) = (Vec::new(), Vec::new());
             for piece in bytes.chunks(step) {
                 decoder.feed(piece);
-                while let Some((stream, data)) = decoder.next().unwrap() {
+                while let Some((stream, data)) = decoder.next_piece().unwrap() {
                     match stream {
                         Stream::Stdout => out.extend_from_slice(&data),
                         Stream::Stderr => err.extend_from_slice(&data),
@@ -125,13 +125,13 @@ mod tests {
         let mut decoder = Decoder::default();
         decoder.feed(&frame(3, b"log driver failed"));
         assert_eq!(
-            decoder.next().unwrap_err().to_string(),
+            decoder.next_piece().unwrap_err().to_string(),
             "error from daemon in stream: log driver failed"
         );
         let mut decoder = Decoder::default();
         decoder.feed(b"plain text without frames");
         assert_eq!(
-            decoder.next().unwrap_err().to_string(),
+            decoder.next_piece().unwrap_err().to_string(),
             "unrecognized stream: 112"
         );
     }

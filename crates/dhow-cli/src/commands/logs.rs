@@ -77,7 +77,7 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
             continue;
         }
         decoder.feed(&chunk);
-        while let Some((stream, data)) = decoder.next()? {
+        while let Some((stream, data)) = decoder.next_piece()? {
             write(stream, &data).map_err(|error| failed(&error))?;
         }
     }

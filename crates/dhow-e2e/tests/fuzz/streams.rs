@@ -18,7 +18,7 @@ fn frames_are_the_same_however_they_are_cut() {
         for piece in pieces {
             decoder.feed(piece);
             loop {
-                match decoder.next() {
+                match decoder.next_piece() {
                     Ok(Some((stream, bytes))) => {
                         assert!(!bytes.is_empty());
                         shown.extend(bytes.iter().map(|byte| (format!("{stream:?}"), *byte)));
