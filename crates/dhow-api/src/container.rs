@@ -16,6 +16,7 @@ pub use inspect::{
     RootFsStorage, SnapshotStorage, Storage,
 };
 pub use summary::{
-    Change, ContainerPruneReport, ContainerSummary, HealthSummary, PathStat, Port, SummaryHostConfig,
-    SummaryNetworks, TopResponse, UpdateRequest, UpdateResponse, WaitError, WaitResponse,
+    Change, ContainerPruneReport, ContainerSummary, HealthSummary, PathStat, Port,
+    SummaryHostConfig, SummaryNetworks, TopResponse, UpdateRequest, UpdateResponse, WaitError,
+    WaitResponse,
 };

@@ -1,6 +1,10 @@
 //! What goes wrong around an engine: full disks, no descriptors, no processes, clients that break off or talk nonsense.
 //! One clear error each, nothing half-made, and the engine goes on.
-#![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that fails or is skipped says where and why"
+)]
 
 mod badinput {
     pub(crate) mod clients;

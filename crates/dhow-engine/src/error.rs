@@ -181,9 +181,9 @@ impl Classify for Error {
             Self::AmbiguousContainer(_) => ErrorKind::InvalidArgument,
             Self::NameTaken { .. } | Self::Conflict(_) => ErrorKind::Conflict,
             Self::NotModified(_) => ErrorKind::NotModified,
-            Self::Operation { source, .. } | Self::Remove { source, .. } | Self::NewName(source) => {
-                source.kind()
-            }
+            Self::Operation { source, .. }
+            | Self::Remove { source, .. }
+            | Self::NewName(source) => source.kind(),
             Self::Task(TaskError(source)) | Self::Exec(source) | Self::Supervisor(source) => {
                 source.kind()
             }

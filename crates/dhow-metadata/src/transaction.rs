@@ -133,7 +133,9 @@ impl<'a> Transaction<'a> {
     /// Fails when the file can't be read or a document not be decoded.
     pub fn list_prefix<R: Record>(&self, prefix: &str) -> Result<Vec<(String, R)>, Error> {
         let mut documents = Vec::new();
-        self.each(prefix, |key, record| documents.push((key.to_owned(), record)))?;
+        self.each(prefix, |key, record| {
+            documents.push((key.to_owned(), record))
+        })?;
         Ok(documents)
     }
 
@@ -145,11 +147,7 @@ impl<'a> Transaction<'a> {
         self.each("", visitor)
     }
 
-    fn each<R: Record>(
-        &self,
-        prefix: &str,
-        mut visitor: impl FnMut(&str, R),
-    ) -> Result<(), Error> {
+    fn each<R: Record>(&self, prefix: &str, mut visitor: impl FnMut(&str, R)) -> Result<(), Error> {
         if !self.exists::<R>()? {
             return Ok(());
         }

@@ -221,12 +221,7 @@ fn what_is_not_there_is_named_in_dockers_words() {
 fn wrong_requests_are_refused_in_dockers_words() {
     with_router(|router| async move {
         let filter = "filters=%7B%22nosuch%22%3A%5B%22x%22%5D%7D";
-        for noun in [
-            "containers/json",
-            "images/json",
-            "volumes",
-            "networks",
-        ] {
+        for noun in ["containers/json", "images/json", "volumes", "networks"] {
             let said = ask(&router, "GET", &format!("/{noun}?{filter}"), None).await;
             assert_eq!(said.message(), "invalid filter 'nosuch'", "{noun}");
             let said = ask(&router, "GET", &format!("/{noun}?filters=%7Bbad"), None).await;

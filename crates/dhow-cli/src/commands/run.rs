@@ -106,7 +106,7 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
 async fn make(session: &Session, flags: &Parsed, request: CreateRequest) -> Result<String> {
     create::create(session, flags, request)
         .await
-        .map_err(|error| failure(session, error.into()))
+        .map_err(|error| failure(session, error))
 }
 
 /// Joins the streams, starts the container and waits for what is to be waited for.

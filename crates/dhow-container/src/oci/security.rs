@@ -56,9 +56,9 @@ pub fn parse(options: &[String]) -> Result<SecurityOptions, Invalid> {
                 parsed.no_new_privileges = Some(flag);
             }
             "writable-cgroups" => {
-                let flag = value.parse().map_err(|_| {
-                    Invalid(format!("invalid --security-opt 2: \"{option}\""))
-                })?;
+                let flag = value
+                    .parse()
+                    .map_err(|_| Invalid(format!("invalid --security-opt 2: \"{option}\"")))?;
                 parsed.writable_cgroups = Some(flag);
             }
             _ => return Err(Invalid(format!("invalid --security-opt 2: \"{option}\""))),

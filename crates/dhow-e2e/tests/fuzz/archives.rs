@@ -70,7 +70,6 @@ fn nothing_leaves_the_folder() {
             max_bytes: 1 << 22,
             max_entries: 1000,
         },
-        ..ApplyOptions::default()
     };
     fuzz::run(2000, &[&seed], &words, |input| {
         let mut input = input.to_vec();

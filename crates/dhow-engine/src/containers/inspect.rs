@@ -1,9 +1,9 @@
 //! `inspect`.
 
 use super::Containers;
-use crate::{Result, lifecycle};
 use crate::container::{ContainerRecord, Details, Paths, Size};
 use crate::services::{Services, blocking};
+use crate::{Result, lifecycle};
 
 /// The storage driver's name, by Docker's word.
 pub(crate) const DRIVER: &str = "overlayfs";

@@ -142,7 +142,11 @@ impl ExecSet {
     /// # Errors
     /// There is no such exec, or it is forgotten meanwhile.
     pub(crate) async fn ready(&self, id: &str) -> Result<()> {
-        let receiver = self.lock().execs.get(id).map(|entry| entry.ready.subscribe());
+        let receiver = self
+            .lock()
+            .execs
+            .get(id)
+            .map(|entry| entry.ready.subscribe());
         let mut receiver = receiver.ok_or_else(|| missing(id))?;
         let waited = receiver.wait_for(|ready| *ready).await;
         waited.map(drop).map_err(|_| missing(id))

@@ -17,8 +17,8 @@ use crate::store::{Container, Undertaking};
 use crate::{Error, Result, host, names};
 use dhow_container::mount::Wanted;
 use dhow_container::oci;
-use dhow_container::spec::validate::{self, Facts};
 use dhow_container::spec::Invalid;
+use dhow_container::spec::validate::{self, Facts};
 use dhow_container::spec::{
     CgroupnsMode, ContainerConfig, CreateContainer, EndpointSettings, HostConfig, IpcMode,
     NetworkMode, UtsMode, merge,

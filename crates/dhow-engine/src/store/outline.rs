@@ -126,7 +126,7 @@ impl Outline {
         let outline = OutlineHost {
             network_mode: host.network_mode.clone(),
             annotations: host.annotations.clone(),
-            restart_policy: host.restart_policy.clone(),
+            restart_policy: host.restart_policy,
             auto_remove: host.auto_remove,
         };
         Self {
