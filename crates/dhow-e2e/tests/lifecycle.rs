@@ -218,28 +218,36 @@ fn want_of_memory_is_told() {
     );
 }
 
+/// Runs a container with a quick health check.
+fn checked(b: &Bench, name: &str, command: &str, options: &[&str]) {
+    let fixed = [
+        "run",
+        "-d",
+        "--name",
+        name,
+        "--health-interval",
+        "200ms",
+        "--health-cmd",
+        command,
+    ];
+    let _ = b.words_ok(&[&fixed[..], options, &["busybox", "sleep", "1000"]].concat());
+}
+
+fn health_status(b: &Bench, name: &str) -> String {
+    health(b, name)["Status"].as_str().unwrap().to_owned()
+}
+
 #[test]
 fn health_is_as_the_probes_say() {
     let Some(b) = bench() else { return };
-    let run = |name: &str, command: &str, options: &[&str]| {
-        let fixed = [
-            "run",
-            "-d",
-            "--name",
-            name,
-            "--health-interval",
-            "200ms",
-            "--health-cmd",
-            command,
-        ];
-        let _ = b.words_ok(&[&fixed[..], options, &["busybox", "sleep", "1000"]].concat());
-    };
-    run("ill", "echo hi; test -e /ok", &["--health-retries", "2"]);
+    checked(
+        &b,
+        "ill",
+        "echo hi; test -e /ok",
+        &["--health-retries", "2"],
+    );
     assert_eq!(health(&b, "ill")["Status"], "starting");
-    let status = |name: &'static str| {
-        move |b: &Bench| health(b, name)["Status"].as_str().unwrap().to_owned()
-    };
-    becomes(|| status("ill")(&b), |status| status == "unhealthy");
+    becomes(|| health_status(&b, "ill"), |status| status == "unhealthy");
     let now = health(&b, "ill");
     assert!(now["FailingStreak"].as_i64().unwrap() >= 2, "{now}");
     assert_eq!(
@@ -257,7 +265,7 @@ fn health_is_as_the_probes_say() {
         |count| count == "5",
     );
     let _ = b.ok("exec ill touch /ok");
-    becomes(|| status("ill")(&b), |status| status == "healthy");
+    becomes(|| health_status(&b, "ill"), |status| status == "healthy");
     assert_eq!(health(&b, "ill")["FailingStreak"], 0);
     assert!(
         b.words_ok(&["ps", "--format", "{{.Status}}"])
@@ -279,13 +287,19 @@ fn health_is_as_the_probes_say() {
         told[..2],
         ["health_status: unhealthy", "health_status: healthy"]
     );
+}
 
-    run(
+/// Probes that take too long, say too much, or don't count yet.
+#[test]
+fn probes_are_bounded() {
+    let Some(b) = bench() else { return };
+    checked(
+        &b,
         "slow",
         "echo begun; sleep 77",
         &["--health-timeout", "300ms", "--health-retries", "1"],
     );
-    becomes(|| status("slow")(&b), |status| status == "unhealthy");
+    becomes(|| health_status(&b, "slow"), |status| status == "unhealthy");
     let probe = health(&b, "slow")["Log"][0].clone();
     assert_eq!(probe["ExitCode"], -1);
     assert_eq!(
@@ -304,19 +318,21 @@ fn health_is_as_the_probes_say() {
         |count| count != "0",
     );
 
-    run(
+    checked(
+        &b,
         "loud",
         "i=0; while [ $i -lt 1000 ]; do echo 0123456789; i=$((i+1)); done",
         &[],
     );
-    becomes(|| status("loud")(&b), |status| status == "healthy");
+    becomes(|| health_status(&b, "loud"), |status| status == "healthy");
     let output = health(&b, "loud")["Log"][0]["Output"]
         .as_str()
         .unwrap()
         .to_owned();
     assert_eq!((output.len(), output.ends_with("...")), (4099, true));
 
-    run(
+    checked(
+        &b,
         "patient",
         "exit 2",
         &[
@@ -339,7 +355,7 @@ fn health_is_as_the_probes_say() {
         |count| count == "5",
     );
     assert_eq!(health(&b, "patient")["FailingStreak"], 0);
-    assert_eq!(status("patient")(&b), "starting");
+    assert_eq!(health_status(&b, "patient"), "starting");
 }
 
 /// The engine's own restart: who was stopped by hand stays so if that is the policy.

@@ -138,7 +138,6 @@ fn what_can_not_be_read_says_so() {
     });
 }
 
-/// What is refused when a container is made, and what when it is started.
 #[test]
 fn options_are_refused_with_dockers_texts() {
     with_both(|b| {
@@ -184,6 +183,12 @@ fn options_are_refused_with_dockers_texts() {
                 output.stderr
             );
         }
+    });
+}
+
+#[test]
+fn what_can_not_be_begun_is_told_at_the_start() {
+    with_both(|b| {
         let failed = "failed to create task for container: failed to initialize logging driver: ";
         for (options, text) in [
             (&["--log-opt=max-size=x"][..], "invalid size: 'x'"),
