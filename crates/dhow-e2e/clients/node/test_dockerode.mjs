@@ -149,6 +149,7 @@ test('archives travel both ways', async (t) => {
   const read = await one.exec({ Cmd: ['cat', '/to/from/file'], AttachStdout: true });
   assert.deepEqual(await demux(await read.start({})), ['carried\n', '']);
   const info = await one.infoArchive({ path: '/to/from/file' });
+  info.resume();
   const header = info.headers['x-docker-container-path-stat'];
   assert.equal(JSON.parse(Buffer.from(header, 'base64').toString()).size, 8);
 });
