@@ -45,6 +45,7 @@ mod update;
 mod version;
 mod volume;
 mod wait;
+mod why;
 
 use dhow_client::settings::variable;
 use dhow_oci::{Platform, Reference};
@@ -133,6 +134,7 @@ const COMMANDS: &[&Command] = &[
     &unpause::COMMAND,
     &update::COMMAND,
     &wait::COMMAND,
+    &why::COMMAND,
 ];
 
 const CONTAINER: Command = Command::group(

@@ -1,4 +1,4 @@
-//! `dhow system fsck`: what was spoilt on the disk is found, and what can be is repaired.
+//! What Dhow has and Docker hasn't: `system fsck` and `why`.
 #![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
 
 use std::fs;
@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use dhow_e2e::Bench;
 use dhow_testkit::Cli;
 
+/// What was spoilt on the disk is found, and what can be is repaired.
 #[test]
 fn damage_is_found_and_repaired() {
     if !dhow_testkit::root_or_skip("fsck") {
@@ -68,6 +69,51 @@ fn damage_is_found_and_repaired() {
     assert!(
         found.stdout.contains("is missing: pull the image again"),
         "{found:?}"
+    );
+}
+
+/// Why containers ended is told from their state, the events and the log.
+#[test]
+fn it_is_told_why_a_container_ended() {
+    if !dhow_testkit::root_or_skip("why") {
+        return;
+    }
+    let b = Bench::new(Cli::Dhow);
+    let script = "echo one; echo two >&2; exit 3";
+    assert_eq!(
+        b.words(&["run", "--name", "failed", "busybox", "sh", "-c", script])
+            .code,
+        3
+    );
+    let why = b.ok("why failed");
+    assert!(why.starts_with("failed ended with 3 "), "{why}");
+    assert!(
+        why.contains("it was started") && why.contains("it ended with 3"),
+        "{why}"
+    );
+    assert!(why.contains("  one\n") && why.ends_with("  two"), "{why}");
+
+    let _ = b.ok("run -d --name killed --restart on-failure:2 busybox sleep 1000");
+    let _ = b.ok("stop -t 0 killed");
+    let why = b.ok("why killed");
+    assert!(
+        why.starts_with("killed ended with 137 (SIGKILL: it was killed) "),
+        "{why}"
+    );
+    assert!(
+        why.contains("sent it signal 9") && why.contains("a client stopped it"),
+        "{why}"
+    );
+    assert!(
+        why.contains("on-failure (2 times at most); it was not restarted"),
+        "{why}"
+    );
+
+    let unknown = b.run("why nobody");
+    assert_eq!(unknown.code, 1);
+    assert!(
+        unknown.stderr.contains("No such container: nobody"),
+        "{unknown:?}"
     );
 }
 
