@@ -99,14 +99,6 @@ pub enum Error {
 }
 
 impl Error {
-    /// What the init of a new container failed at; a program that can't be executed stands for itself, as in runc.
-    pub(crate) fn during_init(error: Self) -> Self {
-        if error.executable().is_some() {
-            return error;
-        }
-        Self::DuringInit(Box::new(error))
-    }
-
     /// Why the program can't be executed, where that is what went wrong.
     #[must_use]
     pub fn executable(&self) -> Option<&ExecutableError> {

@@ -359,7 +359,7 @@ impl Conversation<'_, '_> {
                 Message::Terminal(master) => self.master = Some(master),
                 Message::Warning(text) => self.warnings.push(text),
                 Message::Failed(failure) => {
-                    return Err(Error::during_init(failure.into()));
+                    return Err(Error::DuringInit(Box::new(failure.into())));
                 }
                 Message::Closed | Message::GoOn if self.record.cgroup.oom_kills() > 0 => {
                     let text = "container init was OOM-killed (memory limit too low?)";

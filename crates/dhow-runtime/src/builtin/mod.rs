@@ -151,7 +151,7 @@ impl Builtin {
 /// Follows a started init until it has become its program.
 fn follow(channel: &Channel) -> Result<()> {
     match channel.receive() {
-        Ok(Message::Failed(failure)) => Err(Error::during_init(failure.into())),
+        Ok(Message::Failed(failure)) => Err(Error::DuringInit(Box::new(failure.into()))),
         _ => Ok(()),
     }
 }

@@ -175,7 +175,7 @@ fn errors_go_to_the_log() {
     assert_eq!(output.status.code(), Some(1));
     let entry: Value = serde_json::from_str(&std::fs::read_to_string(log).unwrap()).unwrap();
     assert_eq!(entry["level"], "error");
-    let text = "container create failed: unable to start container process: \
+    let text = "container create failed: unable to start container process: error during container init: \
         exec: \"nope\": executable file not found in $PATH";
     assert_eq!(entry["msg"], text);
     assert!(!line.call(&["state", &line.id]).status.success());

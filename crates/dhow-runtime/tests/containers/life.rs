@@ -103,11 +103,17 @@ fn a_program_that_cannot_run() {
     };
     let during = "error during container init: ";
     let missing = "exec: \"/no/bin\": stat /no/bin: no such file or directory";
-    assert_eq!(say("/no/bin"), missing);
+    assert_eq!(say("/no/bin"), format!("{during}{missing}"));
     let text = "exec: \"foo\": executable file not found in $PATH";
-    assert_eq!(say("foo"), text);
-    assert_eq!(say("/plain"), "exec: \"/plain\": permission denied");
-    assert_eq!(say("/dev"), "exec: \"/dev\": is a directory");
+    assert_eq!(say("foo"), format!("{during}{text}"));
+    assert_eq!(
+        say("/plain"),
+        format!("{during}exec: \"/plain\": permission denied")
+    );
+    assert_eq!(
+        say("/dev"),
+        format!("{during}exec: \"/dev\": is a directory")
+    );
     let mut bed = Bed::new("").set("/process/args", json!(["nowhere"]));
     let error = bed.create().unwrap_err();
     assert_eq!(error.executable().unwrap().exit_code(), 127);
