@@ -376,7 +376,7 @@ fn the_first_line_and_the_headers_are_dockers() {
     let head = lines(engine.socket(), "HEAD /_ping HTTP/1.1\r\nHost: d\r\n\r\n");
     for line in [
         "HTTP/1.1 200 OK",
-        "Api-Version: 1.51",
+        "Api-Version: 1.56",
         "Ostype: linux",
         "Docker-Experimental: false",
         "Swarm: inactive",

@@ -482,7 +482,7 @@ async fn imports_take_any_compression_and_refuse_bad_changes() {
         .import(std::io::Cursor::new(tar), options)
         .await
         .unwrap_err();
-    assert_eq!(error.to_string(), "run is not a valid change command");
+    assert_eq!(error.to_string(), "RUN is not a valid change command");
     let garbage = std::io::Cursor::new(vec![7; 5000]);
     assert!(
         store

@@ -153,10 +153,17 @@ fn restarts(container: &Value) -> Option<String> {
 async fn events(client: &Client, container: &Value, now: Timestamp) -> Result<String> {
     let id = container["Id"].as_str().unwrap_or_default();
     let filters = [format!("container={id}")];
+    let created = container["Created"]
+        .as_str()
+        .and_then(|text| text.parse().ok());
+    let created = created.map_or(1, Timestamp::as_second);
     let request = Request::get("/events")
         .filters(&Filters::new(&filters))
-        .query("since", "0")
-        .query("until", now.as_second().to_string());
+        .query("since", created.to_string())
+        .query(
+            "until",
+            format!("{}.{:09}", now.as_second(), now.subsec_nanosecond()),
+        );
     let bytes = client.bytes(request).await?;
     let stream = serde_json::Deserializer::from_slice(&bytes).into_iter::<Value>();
     let mut lines: Vec<String> = stream

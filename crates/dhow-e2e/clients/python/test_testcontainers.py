@@ -117,7 +117,10 @@ class WithReaper(unittest.TestCase):
         self.assertIn(left, (event["Actor"]["ID"] for event in gone))
         # The reaper was started to be removed when it is done.
         for one in client.containers.list():
-            one.wait(condition="removed")
+            try:
+                one.wait(condition="removed")
+            except docker.errors.NotFound:
+                pass  # It is gone already.
         client.images.remove("reaper:1")
 
     def put(self, container):

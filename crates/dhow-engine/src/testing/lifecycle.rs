@@ -77,6 +77,7 @@ async fn a_container_is_made_run_and_removed_without_a_trace() {
     assert_eq!(world.count("data/containers"), 0);
     assert_eq!(world.count("data/layers/active"), 0);
     let wanted = [
+        "image tag",
         "image import",
         "container create",
         "network connect",
