@@ -53,6 +53,8 @@ impl Normal {
     fn new() -> Self {
         let rules = [
             (r"\b[0-9a-f]{64}\b", "<ID>"),
+            // A moment without trailing zeros makes the image's config shorter.
+            (r#""([Ss])ize": ?\d+"#, "\"${1}ize\": <SIZE>"),
             (r"\b[0-9a-f]{12}\b", "<SHORT>"),
             (
                 r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( ?([+-]\d{4}|Z)( UTC)?)?",

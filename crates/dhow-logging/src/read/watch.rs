@@ -27,7 +27,8 @@ impl Watch {
             .map_err(failed)?;
         let events = inotify::WatchFlags::MODIFY
             | inotify::WatchFlags::CREATE
-            | inotify::WatchFlags::MOVED_TO;
+            | inotify::WatchFlags::MOVED_TO
+            | inotify::WatchFlags::DELETE;
         inotify::add_watch(&inotify, folder, events).map_err(failed)?;
         Ok(Self { inotify })
     }
