@@ -143,7 +143,7 @@ fn users_are_looked_up_in_the_root() {
     for expected in [
         "Uid:\t33\t33\t33\t33",
         "Gid:\t34\t34",
-        "Groups:\t7 99",
+        "Groups:\t7 34 99",
         "HOME=/var/www",
         "TEST=yes",
     ] {
