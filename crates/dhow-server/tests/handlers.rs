@@ -166,7 +166,6 @@ fn what_is_missing_says_so() {
             ("POST", "/build"),
             ("POST", "/session"),
             ("POST", "/grpc"),
-            ("GET", "/images/search?term=x"),
             ("POST", "/swarm/init"),
             ("POST", "/plugins/pull"),
         ] {
