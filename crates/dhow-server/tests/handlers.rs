@@ -173,13 +173,7 @@ fn what_is_missing_says_so() {
             assert_eq!(said.status, 501, "{method} {path}");
             assert!(said.message().ends_with("not implemented"), "{path}");
         }
-        for path in [
-            "/swarm",
-            "/nodes",
-            "/services/x",
-            "/tasks",
-            "/secrets/x/update",
-        ] {
+        for path in ["/swarm", "/nodes", "/services/x", "/tasks"] {
             let said = ask(&router, "GET", path, None).await;
             assert_eq!(said.status, 503, "{path}");
         }
