@@ -35,7 +35,7 @@ enum Durability {
 
 /// What becomes of the partial when the ingest is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
+pub(crate) enum End {
     Keep,
     Remove,
     /// It is a blob, under another name.
@@ -183,22 +183,15 @@ impl Ingest {
         if self.store.contains(digest) {
             return Ok(());
         }
-        let failed = |step| move |e| (step, e);
-        let target = self.store.path(digest);
-        let (mode, flushed) = match durability {
-            Durability::Now => (FLUSHED, self.file.sync_data()),
-            Durability::Later => (PENDING, Ok(())),
+        let mode = match durability {
+            Durability::Now => {
+                let flushed = self.file.sync_data();
+                flushed.map_err(|e| Error::file("flush", &self.path, e))?;
+                FLUSHED
+            }
+            Durability::Later => PENDING,
         };
-        flushed
-            .map_err(failed("flush"))
-            .and_then(|()| {
-                let permissions = Permissions::from_mode(mode);
-                self.file
-                    .set_permissions(permissions)
-                    .map_err(failed("set mode of"))
-            })
-            .and_then(|()| fs::rename(&self.path, &target).map_err(failed("commit")))
-            .map_err(|(step, e)| Error::file(step, &self.path, e))?;
+        place_blob(&self.store, &self.file, &self.path, digest, mode)?;
         self.end = End::Placed;
         Ok(())
     }
@@ -250,8 +243,21 @@ impl Drop for Ingest {
     }
 }
 
+/// Makes the finished partial at `path` the blob `digest`.
+pub(crate) fn place_blob(
+    store: &ContentStore,
+    file: &File,
+    path: &Path,
+    digest: &Digest,
+    mode: u32,
+) -> Result<(), Error> {
+    file.set_permissions(Permissions::from_mode(mode))
+        .map_err(|e| Error::file("set mode of", path, e))?;
+    fs::rename(path, store.path(digest)).map_err(|e| Error::file("commit", path, e))
+}
+
 /// Opens and locks the partial at `path`; `None` when someone else is writing it.
-fn lock(path: &Path) -> Result<Option<File>, Error> {
+pub(crate) fn lock(path: &Path) -> Result<Option<File>, Error> {
     loop {
         let mut file = OpenOptions::new()
             .read(true)
@@ -282,7 +288,7 @@ fn lock(path: &Path) -> Result<Option<File>, Error> {
 }
 
 /// A partial of its own beside the one at `path`, which is taken.
-fn own(path: &Path) -> Result<(File, PathBuf, End), Error> {
+pub(crate) fn own(path: &Path) -> Result<(File, PathBuf, End), Error> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let path = path.with_extension(format!("{}-{number}", std::process::id()));

@@ -7,6 +7,9 @@
 //! An ingest that is dropped, or cut off by a crash, leaves its partial behind; the next ingest with the same key goes
 //! on where it ended. Two ingests of one key at the same time don't meet: the second writes a file of its own.
 //!
+//! A blob that comes over several connections at once is an [`Assembly`]: its parts are written in any order, and read
+//! from the beginning by a [`Follower`] meanwhile.
+//!
 //! ```
 //! use std::io::Write;
 //! use dhow_content::ContentStore;
@@ -27,13 +30,16 @@
 //!
 //! `blobs/sha256/<hex>`: the blobs, mode 0444; those not yet known to be on the disk 0644. `boot`: the boot during which
 //! the store was opened last. `ingest/<hex of the key's sha256>`: partials, locked with `flock` while
-//! they are written; with a suffix `.N`, partials that can't be resumed and are removed when the store is opened.
+//! they are written; those of assemblies have holes where a part is missing; with a suffix `.N`, partials that can't be resumed and are removed when the store is opened.
 
+mod assembly;
 mod error;
 mod ingest;
 mod pending;
+mod ranges;
 mod store;
 
+pub use assembly::{Assembly, Follower};
 pub use error::Error;
 pub use ingest::Ingest;
 pub use store::ContentStore;

@@ -20,7 +20,7 @@ pub struct ContentStore {
 #[derive(Debug)]
 pub(crate) struct Folders {
     pub(crate) blobs: PathBuf,
-    ingest: PathBuf,
+    pub(crate) ingest: PathBuf,
 }
 
 impl ContentStore {
