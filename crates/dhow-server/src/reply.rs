@@ -1,6 +1,7 @@
 //! How answers are written: JSON, streams, hijacked connections.
 
 mod hijack;
+mod list;
 mod progress;
 mod stream;
 mod websocket;
@@ -12,6 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 pub(crate) use hijack::{Carried, Hijack, hijacked, hijacked_first};
+pub(crate) use list::list;
 pub(crate) use progress::{Failure, progress};
 pub(crate) use stream::{byte_stream, log_stream, multiplexed, reading};
 pub(crate) use websocket::{Kind as MessageKind, carry as carry_websocket};

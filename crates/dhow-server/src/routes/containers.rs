@@ -52,11 +52,12 @@ async fn list(
         filters: filters(&query)?,
     };
     let list = containers.list(&options).await?;
-    let mut list: Vec<_> = list.iter().map(convert::summary::summary).collect();
-    for container in &mut list {
-        compat::container::summary(version, container);
-    }
-    Ok(reply::ok(&list))
+    let shown = list.into_iter().map(move |container| {
+        let mut shown = convert::summary::summary(&container);
+        compat::container::summary(version, &mut shown);
+        shown
+    });
+    Ok(reply::list(shown))
 }
 
 async fn create(
