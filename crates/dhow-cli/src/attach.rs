@@ -235,6 +235,9 @@ pub(crate) fn failed(error: &io::Error) -> Error {
     if error.kind() == io::ErrorKind::BrokenPipe {
         Error::exit(141)
     } else {
-        Error::text(format!("write /dev/stdout: {}", crate::error::go_io(error)))
+        Error::text(format!(
+            "write /dev/stdout: {}",
+            dhow_golang::io_text(error)
+        ))
     }
 }

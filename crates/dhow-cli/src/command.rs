@@ -4,9 +4,9 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::error::Result;
-use crate::flags::{Flag, Parsed};
 use crate::session::Session;
 use crate::suggest;
+use dhow_options::flags::{Flag, Parsed};
 
 /// A command or a group of commands; all of them stand in `const` tables.
 #[derive(Debug, Clone, Copy)]

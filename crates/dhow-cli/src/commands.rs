@@ -54,8 +54,9 @@ use serde_json::json;
 
 use crate::command::{Command, Section};
 use crate::error::{Error, Result};
-use crate::flags::{Flag, Parsed, boolean};
 use crate::session::Session;
+use dhow_golang::parse_bool;
+use dhow_options::flags::{Flag, Parsed};
 
 /// A command's function in the form its table takes.
 macro_rules! runner {
@@ -232,7 +233,7 @@ fn check_tty(stdin: bool, tty: bool) -> Result<()> {
 const fn content_trust(usage: &'static str) -> Flag {
     Flag::switch("disable-content-trust", usage)
         .default("true")
-        .checked(|value| match boolean(value) {
+        .checked(|value| match parse_bool(value) {
             Ok(false) => Err("content trust is not implemented".to_owned()),
             _ => Ok(()),
         })
@@ -240,7 +241,8 @@ const fn content_trust(usage: &'static str) -> Flag {
 
 /// Refuses to go on where the environment asks for signed images.
 fn check_content_trust(flags: &Parsed) -> Result<()> {
-    let asked = variable("DOCKER_CONTENT_TRUST").is_some_and(|value| boolean(&value) == Ok(true));
+    let asked =
+        variable("DOCKER_CONTENT_TRUST").is_some_and(|value| parse_bool(&value) == Ok(true));
     if asked && !flags.changed("disable-content-trust") {
         return Err(Error::text(
             "content trust is not implemented: unset DOCKER_CONTENT_TRUST, or use --disable-content-trust",
@@ -294,7 +296,7 @@ mod tests {
 
     use super::*;
     use crate::command::Action;
-    use crate::flags::Kind;
+    use dhow_options::flags::Kind;
 
     fn visit(command: &Command, path: &str, seen: &mut Vec<String>) {
         seen.push(path.to_owned());

@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use crate::command::{self, Action, Command, Completes, Section};
 use crate::error::{Error, Result};
-use crate::flags::{Flag, Kind, Parsed};
 use crate::globals::{self, GLOBALS};
 use crate::session::Session;
 use dhow_client::{Config, Request, context};
+use dhow_options::flags::{Flag, Kind, Parsed};
 
 /// Prints what could follow `words`; never an error.
 pub(crate) fn run(globals: &Parsed, words: &[String]) -> Result<()> {
@@ -34,9 +34,9 @@ pub(crate) fn run(globals: &Parsed, words: &[String]) -> Result<()> {
 
 async fn candidates(globals: &Parsed, before: &[String], current: &str) -> Vec<String> {
     // The command line itself may choose the engine: `dhow -H … rm <tab>`.
-    let outcome = crate::flags::parse(&[GLOBALS], false, before);
+    let outcome = dhow_options::flags::parse(&[GLOBALS], false, before);
     let given = match outcome {
-        Ok(crate::flags::Outcome::Parsed(parsed)) => parsed,
+        Ok(dhow_options::flags::Outcome::Parsed(parsed)) => parsed,
         _ => return Vec::new(),
     };
     let words = given.arguments.clone();
@@ -123,7 +123,7 @@ async fn values(flag: &Flag, session: &Option<Session>) -> Vec<String> {
         "volumes-from" => names(session, Completes::Containers(&[])).await,
         "restart" => fixed(&["always", "no", "on-failure", "unless-stopped"]),
         "pull" => fixed(&["always", "missing", "never"]),
-        "signal" | "stop-signal" => crate::options::signal_names().collect(),
+        "signal" | "stop-signal" => dhow_options::signal_names().collect(),
         "log-driver" => fixed(&["json-file", "local", "none"]),
         "attach" => fixed(&["stdin", "stdout", "stderr"]),
         "env" => std::env::vars().map(|(name, _)| name).collect(),
@@ -206,7 +206,7 @@ async fn containers(session: &Session, states: &[&str]) -> Result<Vec<String>> {
                 .display()
                 .to_string(),
         );
-        ids.push(crate::format::short_id(container["Id"].as_str().unwrap_or_default()).to_owned());
+        ids.push(dhow_format::short_id(container["Id"].as_str().unwrap_or_default()).to_owned());
     }
     names.extend(ids);
     Ok(names)
@@ -223,7 +223,7 @@ async fn images(session: &Session) -> Result<Vec<String>> {
     let ids = list
         .iter()
         .filter_map(|image| image["Id"].as_str())
-        .map(crate::format::short_id);
+        .map(dhow_format::short_id);
     Ok(tags.chain(ids).map(str::to_owned).collect())
 }
 

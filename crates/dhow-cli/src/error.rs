@@ -2,8 +2,6 @@
 
 use dhow_errdefs::{Classify, ErrorKind};
 
-pub(crate) use dhow_client::go_io;
-
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a command did not succeed.
@@ -58,6 +56,12 @@ impl Classify for Error {
             Self::Client(error) => error.kind(),
             Self::Exit { .. } => ErrorKind::System,
         }
+    }
+}
+
+impl From<dhow_format::Error> for Error {
+    fn from(error: dhow_format::Error) -> Self {
+        Self::text(error.to_string())
     }
 }
 

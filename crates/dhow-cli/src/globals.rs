@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use dhow_client::settings::{Globals, TlsFiles, variable};
 
 use crate::error::{Error, Result};
-use crate::flags::{Flag, Parsed};
+use dhow_options::flags::{Flag, Parsed};
 
 /// The flags before the command.
 pub(crate) const GLOBALS: &[Flag] = &[

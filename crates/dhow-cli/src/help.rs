@@ -1,8 +1,8 @@
 //! The text of `--help`, laid out as Docker's.
 
 use crate::command::{Action, Command, Section};
-use crate::flags::Flag;
 use crate::plugins::Plugin;
+use dhow_options::flags::Flag;
 
 /// Columns that the names of commands have at least.
 const NAME_COLUMNS: usize = 11;

@@ -3,7 +3,7 @@
 //! [`main`] reads the global flags, finds the command in the tables of `commands`, reads its flags and runs it.
 //! A command is a `const` [`command::Command`] beside the function that does the work; help and completion come
 //! from the same tables. Commands talk to the engine only through [`dhow_client::Client`], and what they print about
-//! the engine's answers goes through `format`.
+//! the engine's answers goes through `dhow_format`.
 
 mod attach;
 mod autostart;
@@ -11,11 +11,8 @@ mod command;
 mod commands;
 mod complete;
 mod error;
-mod flags;
-mod format;
 mod globals;
 mod help;
-mod options;
 mod outcome;
 mod plugins;
 mod session;
@@ -29,8 +26,8 @@ use std::process::ExitCode;
 
 use command::{Action, Command, Found};
 use dhow_client::{Config, Globals};
+use dhow_options::flags::{self, Outcome, Parsed};
 use error::Error;
-use flags::{Outcome, Parsed};
 use globals::GLOBALS;
 use session::Session;
 

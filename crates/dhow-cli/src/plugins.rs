@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use dhow_client::settings::variable;
-use dhow_client::{Config, Globals, context, go_io};
+use dhow_client::{Config, Globals, context};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
+use dhow_golang::io_text;
 
 /// What a plugin's file is called before its name.
 const PREFIX: &str = "docker-";
@@ -141,7 +142,7 @@ pub(crate) fn become_it(
         command.env("DOCKER_HOST", context::default_target(globals).host);
     }
     let error = command.exec();
-    Error::text(format!("{}: {}", plugin.path.display(), go_io(&error)))
+    Error::text(format!("{}: {}", plugin.path.display(), io_text(&error)))
 }
 
 fn folders(config: &Config) -> Vec<PathBuf> {
@@ -168,7 +169,7 @@ fn metadata(path: &Path) -> Result<Value, String> {
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .output()
-        .map_err(|error| failed(format!("fork/exec {}: {}", path.display(), go_io(&error))))?;
+        .map_err(|error| failed(format!("fork/exec {}: {}", path.display(), io_text(&error))))?;
     if !output.status.success() {
         return Err(failed(match output.status.code() {
             Some(code) => format!("exit status {code}"),

@@ -6,8 +6,8 @@ use dhow_client::Request;
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::flags::Flag;
 use crate::session::Session;
+use dhow_options::flags::Flag;
 
 /// As many suggestions as help somebody.
 const MOST: usize = 4;

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::options::signal_name;
 use dhow_client::{Client, Request};
+use dhow_options::signal_name;
 
 /// The signals that are handed on; those of job control and the window stay with the terminal.
 const FORWARDED: [i32; 9] = [1, 2, 3, 6, 10, 12, 14, 15, 18];

@@ -9,10 +9,10 @@ use crate::attach::signals::{follow_size, forward, redraw};
 use crate::attach::{self, Ended, Streams};
 use crate::command::{Arguments, Command, Completes};
 use crate::error::{Error, Result};
-use crate::flags::{Flag, Parsed};
 use crate::session::Session;
 use dhow_client::Request;
 use dhow_client::request::escape;
+use dhow_options::flags::{Flag, Parsed};
 
 pub(crate) const COMMAND: Command = Command {
     also: "container attach, attach",

@@ -6,9 +6,9 @@ use dhow_oci::Reference;
 use super::runner;
 use crate::command::{Arguments, Command, Completes};
 use crate::error::{Error, Result};
-use crate::flags::{Flag, Parsed};
 use crate::session::Session;
 use dhow_client::Request;
+use dhow_options::flags::{Flag, Parsed};
 
 pub(crate) const COMMAND: Command = Command {
     also: "container commit, commit",

@@ -3,8 +3,8 @@
 use super::runner;
 use crate::command::{Arguments, Command};
 use crate::error::{Error, Result};
-use crate::flags::Parsed;
 use crate::session::Session;
+use dhow_options::flags::Parsed;
 
 pub(crate) const COMMAND: Command = Command {
     arguments: Arguments::Exactly(1),

@@ -9,12 +9,12 @@ use serde_json::{Value as Json, json};
 
 use super::runner;
 use crate::command::{Arguments, Command, Completes};
-use crate::error::{Error, Result};
-use crate::flags::{Flag, Parsed};
-use crate::format::{self, Layout, Row, document};
+use crate::error::Result;
 use crate::session::Session;
 use dhow_client::context;
 use dhow_client::settings::variable;
+use dhow_format::{Layout, Row, document};
+use dhow_options::flags::{Flag, Parsed};
 
 pub(crate) const COMMAND: Command = Command::group(
     "context",
@@ -127,7 +127,7 @@ async fn ls(session: &Session, flags: &Parsed) -> Result<()> {
         raw: None,
     };
     let quiet = flags.switch("quiet");
-    session.print(&format::render(
+    session.print(&dhow_format::render(
         &layout,
         flags.text("format"),
         quiet,
@@ -169,7 +169,7 @@ fn lines(session: &Session, current: &str) -> Vec<Line> {
             name: current.to_owned(),
             description: String::new(),
             host: String::new(),
-            error: format::ellipsis(&error.to_string(), LONGEST_ERROR),
+            error: dhow_format::ellipsis(&error.to_string(), LONGEST_ERROR),
         });
     }
     lines.sort_by(|a, b| a.name.cmp(&b.name));
@@ -220,12 +220,15 @@ async fn inspect(session: &Session, flags: &Parsed) -> Result<()> {
         }
     }
     match flags.text("format") {
-        "" => session.println(&format::escape_html(&super::inspect::pretty(&documents)?))?,
-        "json" => session.println(&format::escape_html(&Json::Array(documents).to_string()))?,
+        "" => session.println(&dhow_format::escape_html(&super::inspect::pretty(
+            &documents,
+        )?))?,
+        "json" => session.println(&dhow_format::escape_html(
+            &Json::Array(documents).to_string(),
+        ))?,
         source => {
             for document in &documents {
-                let text = document::format(source, "context", document);
-                session.println(&text.and_then(|text| text).map_err(Error::text)?)?;
+                session.println(&document::format(source, "context", document)?)?;
             }
         }
     }

@@ -22,8 +22,8 @@ use super::runner;
 use crate::attach::failed;
 use crate::command::{Arguments, Command, Completes};
 use crate::error::{Error, Result};
-use crate::flags::{Flag, Parsed};
 use crate::session::Session;
+use dhow_options::flags::{Flag, Parsed};
 
 pub(crate) const COMMAND: Command = Command {
     also: "container cp, cp",

@@ -10,11 +10,11 @@ use dhow_oci::{Platform, Reference};
 use super::{api_socket, check_content_trust, content_trust, pull, runner};
 use crate::command::{Arguments, Command, Completes};
 use crate::error::{Error, Result};
-use crate::flags::{Flag, Parsed};
-use crate::options;
-use crate::options::table::CONTAINER;
 use crate::session::Session;
 use dhow_client::Request;
+use dhow_options::container;
+use dhow_options::flags::{Flag, Parsed};
+use dhow_options::table::CONTAINER;
 
 pub(crate) const COMMAND: Command = Command {
     also: "container create, create",
@@ -75,8 +75,7 @@ pub(crate) fn request(session: &Session, flags: &Parsed) -> Result<CreateRequest
         );
         return Err(with_help(session, &text, 125));
     }
-    let mut request =
-        options::container::request(flags).map_err(|error| with_help(session, &error, 125))?;
+    let mut request = container::request(flags).map_err(|error| with_help(session, &error, 125))?;
     proxies(session, &mut request);
     if flags.switch("use-api-socket") {
         api_socket::mount(session, &mut request)?;
@@ -239,7 +238,7 @@ impl IdFile {
             Error::text(format!(
                 "failed to create the container ID file: open {}: {}",
                 path.display(),
-                crate::error::go_io(&error)
+                dhow_golang::io_text(&error)
             ))
         })?;
         Ok(Self(Some((path, file))))

@@ -9,8 +9,8 @@ use std::path::Path;
 
 use super::{MISSING, ROOT};
 use crate::command::{Action, Command, Section, find};
-use crate::flags::Flag;
 use crate::globals::GLOBALS;
+use dhow_options::flags::Flag;
 
 const TABLE: &str = include_str!("docker.tsv");
 /// The path that stands for the flags before the command.

@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use super::runner;
 use crate::command::Command;
 use crate::error::{Error, Result};
-use crate::flags::{Flag, Kind, Parsed};
-use crate::format::{document, times};
-use crate::options::filters;
-use crate::options::time::timestamp;
 use crate::session::Session;
 use dhow_client::{Filters, Request};
+use dhow_format::{document, times};
+use dhow_options::filters;
+use dhow_options::flags::{Flag, Kind, Parsed};
+use dhow_options::time::timestamp;
 
 pub(crate) const COMMAND: Command = Command {
     also: "system events, events",

@@ -5,9 +5,9 @@ use dhow_api::check::CheckReport;
 use super::runner;
 use crate::command::{Arguments, Command};
 use crate::error::{Error, Result};
-use crate::flags::{Flag, Parsed};
 use crate::session::Session;
 use dhow_client::Request;
+use dhow_options::flags::{Flag, Parsed};
 
 pub(crate) const COMMAND: Command = Command {
     arguments: Arguments::Exactly(0),

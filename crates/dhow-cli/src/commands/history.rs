@@ -6,11 +6,11 @@ use dhow_terminal::units::human_size_with;
 use super::runner;
 use crate::command::{Arguments, Command, Completes};
 use crate::error::Result;
-use crate::flags::{Flag, Parsed};
-use crate::format::{self, Layout, Row, ellipsis, times};
 use crate::session::Session;
 use dhow_client::Request;
 use dhow_client::request::escape_path;
+use dhow_format::{Layout, Row, ellipsis, times};
+use dhow_options::flags::{Flag, Parsed};
 
 pub(crate) const COMMAND: Command = Command {
     also: "image history, history",
@@ -75,7 +75,7 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
         quiet: "{{.ID}}",
         raw: None,
     };
-    session.print(&format::render(
+    session.print(&dhow_format::render(
         &layout,
         flags.text("format"),
         flags.switch("quiet"),
@@ -89,7 +89,7 @@ fn row(entry: &ImageHistory, truncate: bool, human: bool) -> Row {
     let missing = entry.id == "<missing>" || entry.id.is_empty();
     let id = match (missing, truncate) {
         (true, _) => "<missing>",
-        (_, true) => format::short_id(&entry.id),
+        (_, true) => dhow_format::short_id(&entry.id),
         (_, false) => &entry.id,
     };
     // Images without a date have one before the year 1.

@@ -5,11 +5,11 @@ use dhow_api::image::ImageSummary;
 use super::runner;
 use crate::command::{Arguments, Command, Completes, Section};
 use crate::error::{Error, Result};
-use crate::flags::{Flag, Kind, Parsed};
-use crate::format::{self, image};
-use crate::options::filters;
 use crate::session::Session;
 use dhow_client::{Filters, Request};
+use dhow_format::image;
+use dhow_options::filters;
+use dhow_options::flags::{Flag, Kind, Parsed};
 
 pub(crate) const COMMAND: Command = Command {
     also: "image ls, image list, images",
@@ -75,7 +75,7 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
         let names = image::names(image, with_digests);
         rows.extend(names.iter().map(|name| image::row(image, name, truncate)));
     }
-    session.print(&format::render(
+    session.print(&dhow_format::render(
         &image::layout(digests),
         &format,
         quiet,

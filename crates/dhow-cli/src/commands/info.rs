@@ -10,13 +10,13 @@ use serde_json::{Value as Json, json};
 use super::runner;
 use crate::command::{Command, Section};
 use crate::error::{Error, Result};
-use crate::flags::{Flag, Parsed};
-use crate::format::document;
 use crate::globals::version;
 use crate::plugins::{self, Plugin};
 use crate::session::Session;
 use dhow_client::Request;
 use dhow_client::context;
+use dhow_format::document;
+use dhow_options::flags::{Flag, Parsed};
 
 pub(crate) const COMMAND: Command = Command {
     also: "system info, info",

@@ -5,11 +5,11 @@ use serde_json::Value;
 use super::runner;
 use crate::command::{Arguments, Command, Completes};
 use crate::error::{Error, Result};
-use crate::flags::{Flag, Parsed};
-use crate::format::document;
 use crate::session::Session;
 use dhow_client::Request;
 use dhow_client::request::{escape, escape_path};
+use dhow_format::document;
+use dhow_options::flags::{Flag, Parsed};
 
 pub(crate) const COMMAND: Command = Command {
     arguments: Arguments::AtLeast(1),
@@ -209,13 +209,14 @@ where
     for name in &flags.arguments {
         match fetch(name).await {
             Ok((_, document)) if matches!(format, "" | "json") => documents.push(document),
-            Ok((kind, document)) => {
-                let line = document::format(format, kind, &document);
-                match line.map_err(|text| Error::Exit { code: 64, text })? {
-                    Ok(line) => text += &format!("{line}\n"),
-                    Err(error) => failures.push(error),
+            Ok((kind, document)) => match document::format(format, kind, &document) {
+                Ok(line) => text += &format!("{line}\n"),
+                Err(error @ dhow_format::Error::Syntax(_)) => {
+                    let text = error.to_string();
+                    return Err(Error::Exit { code: 64, text });
                 }
-            }
+                Err(error) => failures.push(error.to_string()),
+            },
             Err(error) if error.is_no_daemon() => return Err(error),
             Err(error) => failures.push(error.to_string()),
         }

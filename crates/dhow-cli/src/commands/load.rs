@@ -9,10 +9,11 @@ use dhow_terminal::is_terminal;
 use super::{messages, runner};
 use crate::attach::failed;
 use crate::command::{Arguments, Command, Completes};
-use crate::error::{Error, Result, go_io};
-use crate::flags::{Flag, Parsed};
+use crate::error::{Error, Result};
 use crate::session::Session;
 use dhow_client::{Request, Response};
+use dhow_golang::io_text;
+use dhow_options::flags::{Flag, Parsed};
 
 pub(crate) const COMMAND: Command = Command {
     also: "image load, load",
@@ -109,8 +110,8 @@ async fn import(session: &Session, flags: &Parsed) -> Result<()> {
 }
 
 fn open(path: &str) -> Result<File> {
-    let file =
-        File::open(path).map_err(|error| Error::text(format!("open {path}: {}", go_io(&error))))?;
+    let file = File::open(path)
+        .map_err(|error| Error::text(format!("open {path}: {}", io_text(&error))))?;
     if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
         return Err(Error::text(format!("read {path}: is a directory")));
     }

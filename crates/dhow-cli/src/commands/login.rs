@@ -9,10 +9,10 @@ use dhow_terminal::{is_terminal, without_echo};
 use super::runner;
 use crate::command::{Arguments, Command, Section};
 use crate::error::{Error, Result};
-use crate::flags::{Flag, Parsed};
 use crate::session::Session;
 use dhow_client::Request;
 use dhow_client::credentials::{self, HUB};
+use dhow_options::flags::{Flag, Parsed};
 
 pub(crate) const COMMAND: Command = Command {
     arguments: Arguments::AtMost(1),

@@ -9,12 +9,12 @@ use super::runner;
 use crate::attach::{failed, write};
 use crate::command::{Arguments, Command, Completes};
 use crate::error::{Error, Result};
-use crate::flags::{Flag, Parsed};
-use crate::options::time::timestamp;
 use crate::session::Session;
 use dhow_client::Request;
 use dhow_client::frames::{Decoder, Stream};
 use dhow_client::request::escape;
+use dhow_options::flags::{Flag, Parsed};
+use dhow_options::time::timestamp;
 
 pub(crate) const COMMAND: Command = Command {
     also: "container logs, logs",

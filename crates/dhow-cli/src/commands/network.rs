@@ -9,13 +9,13 @@ use dhow_api::network::{
 use super::{inspect, prune, runner};
 use crate::command::{Arguments, Command, Completes};
 use crate::error::{Error, Result};
-use crate::flags::{Flag, Kind, Parsed};
-use crate::format::{self, Layout, Row, label, labels_text, times};
-use crate::options::filters;
-use crate::options::{environment, pairs};
 use crate::session::Session;
 use dhow_client::request::escape;
 use dhow_client::{Filters, Request};
+use dhow_format::{Layout, Row, label, labels_text, times};
+use dhow_options::filters;
+use dhow_options::flags::{Flag, Kind, Parsed};
+use dhow_options::{environment, pairs};
 
 pub(crate) const COMMAND: Command = Command::group(
     "network",
@@ -223,7 +223,7 @@ async fn ls(session: &Session, flags: &Parsed) -> Result<()> {
         raw: Some("network_id: {{.ID}}\nname: {{.Name}}\ndriver: {{.Driver}}\nscope: {{.Scope}}\n"),
     };
     let format = super::format_or(session, flags, "networksFormat");
-    session.print(&format::render(
+    session.print(&dhow_format::render(
         &layout,
         &format,
         flags.switch("quiet"),
@@ -233,7 +233,7 @@ async fn ls(session: &Session, flags: &Parsed) -> Result<()> {
 
 fn row(network: Network, truncate: bool) -> Row {
     let id = if truncate {
-        format::short_id(&network.id).to_owned()
+        dhow_format::short_id(&network.id).to_owned()
     } else {
         network.id
     };

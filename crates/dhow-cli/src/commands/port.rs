@@ -7,11 +7,11 @@ use serde_json::Value;
 use super::runner;
 use crate::command::{Arguments, Command, Completes};
 use crate::error::{Error, Result};
-use crate::flags::Parsed;
-use crate::format::ports::join;
 use crate::session::Session;
 use dhow_client::Request;
 use dhow_client::request::escape;
+use dhow_format::ports::join;
+use dhow_options::flags::Parsed;
 
 pub(crate) const COMMAND: Command = Command {
     also: "container port, port",

@@ -8,10 +8,10 @@ use serde_json::Value;
 use super::runner;
 use crate::command::Command;
 use crate::error::{Error, Result};
-use crate::flags::{Flag, Kind, Parsed};
-use crate::options::filters;
 use crate::session::Session;
 use dhow_client::{Filters, Request};
+use dhow_options::filters;
+use dhow_options::flags::{Flag, Kind, Parsed};
 
 pub(crate) const CONTAINER: Command = Command {
     flags: &[&[

@@ -5,11 +5,11 @@ use dhow_api::container::ContainerSummary;
 use super::runner;
 use crate::command::Command;
 use crate::error::Result;
-use crate::flags::{Flag, Kind, Parsed};
-use crate::format::{self, container};
-use crate::options::filters;
 use crate::session::Session;
 use dhow_client::{Filters, Request};
+use dhow_format::container;
+use dhow_options::filters;
+use dhow_options::flags::{Flag, Kind, Parsed};
 
 pub(crate) const COMMAND: Command = Command {
     also: "container ls, container list, container ps, ps",
@@ -54,7 +54,7 @@ pub(crate) const LS: Command = Command {
 async fn run(session: &Session, flags: &Parsed) -> Result<()> {
     let format = super::format_or(session, flags, "psFormat");
     if !matches!(format.as_str(), "" | "table" | "json" | "raw") {
-        format::try_out(&format, container::row(&ContainerSummary::default(), false))?;
+        dhow_format::try_out(&format, container::row(&ContainerSummary::default(), false))?;
     }
     let size = flags.switch("size");
     let limit = if flags.switch("latest") && flags.int("last") == -1 {
@@ -65,7 +65,7 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
     let request = Request::get("/containers/json")
         .query_if(flags.switch("all"), "all", "1")
         .query_if(limit > 0, "limit", limit.to_string())
-        .query_if(size || format::uses(&format, ".Size"), "size", "1")
+        .query_if(size || dhow_format::uses(&format, ".Size"), "size", "1")
         .filters(&Filters::new(&flags.list("filter")));
     let containers: Vec<ContainerSummary> = session.client()?.json(request).await?;
     let truncate = !flags.switch("no-trunc");
@@ -74,7 +74,7 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
         .map(|c| container::row(c, truncate))
         .collect();
     let layout = container::layout(size);
-    session.print(&format::render(
+    session.print(&dhow_format::render(
         &layout,
         &format,
         flags.switch("quiet"),

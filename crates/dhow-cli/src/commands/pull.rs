@@ -6,10 +6,10 @@ pub(crate) use super::messages::Show;
 use super::{content_trust, messages, runner, tagged};
 use crate::command::{Arguments, Command, Completes, Section};
 use crate::error::Result;
-use crate::flags::{Flag, Parsed};
 use crate::session::Session;
 use dhow_client::Request;
 use dhow_client::credentials;
+use dhow_options::flags::{Flag, Parsed};
 
 pub(crate) const COMMAND: Command = Command {
     also: "image pull, pull",

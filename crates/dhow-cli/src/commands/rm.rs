@@ -3,10 +3,10 @@
 use super::runner;
 use crate::command::{Arguments, Command, Completes};
 use crate::error::Result;
-use crate::flags::{Flag, Parsed};
 use crate::session::{Session, all_or};
 use dhow_client::Request;
 use dhow_client::request::escape_path;
+use dhow_options::flags::{Flag, Parsed};
 
 pub(crate) const COMMAND: Command = Command {
     aliases: &["remove"],

@@ -5,10 +5,10 @@ use dhow_api::image::ImageDeleted;
 use super::runner;
 use crate::command::{Arguments, Command, Completes};
 use crate::error::Result;
-use crate::flags::{Flag, Kind, Parsed};
 use crate::session::{Session, all_or};
 use dhow_client::Request;
 use dhow_client::request::escape_path;
+use dhow_options::flags::{Flag, Kind, Parsed};
 
 pub(crate) const COMMAND: Command = Command {
     also: "image rm, image remove, rmi",

@@ -9,10 +9,10 @@ use crate::attach::signals::{follow_size, forward};
 use crate::attach::{self, Ended, Streams};
 use crate::command::{Arguments, Command, Completes, Section};
 use crate::error::{Error, Result};
-use crate::flags::{Flag, Parsed};
-use crate::options::table::CONTAINER;
 use crate::session::Session;
 use dhow_client::{Client, Request};
+use dhow_options::flags::{Flag, Parsed};
+use dhow_options::table::CONTAINER;
 
 pub(crate) const COMMAND: Command = Command {
     also: "container run, run",

@@ -8,11 +8,12 @@ use dhow_terminal::is_terminal;
 use super::runner;
 use crate::attach::failed;
 use crate::command::{Arguments, Command, Completes};
-use crate::error::{Error, Result, go_io};
-use crate::flags::{Flag, Parsed};
+use crate::error::{Error, Result};
 use crate::session::Session;
 use dhow_client::request::escape;
 use dhow_client::{Request, Response};
+use dhow_golang::io_text;
+use dhow_options::flags::{Flag, Parsed};
 
 pub(crate) const COMMAND: Command = Command {
     also: "image save, save",
@@ -100,7 +101,7 @@ fn check_folder(output: &str) -> Result<(), String> {
     let shown = folder.display();
     match std::fs::metadata(folder) {
         Err(error) => {
-            let reason = go_io(&error);
+            let reason = io_text(&error);
             return Err(format!("invalid output path: stat {shown}: {reason}"));
         }
         Ok(data) if !data.is_dir() => {
@@ -122,8 +123,9 @@ async fn to_file(path: &Path, response: Response) -> Result<()> {
         .to_string_lossy()
         .into_owned();
     let temporary: PathBuf = path.with_file_name(format!(".tmp-{name}{}", std::process::id()));
-    let wrong =
-        |error: io::Error| Error::text(format!("open {}: {}", temporary.display(), go_io(&error)));
+    let wrong = |error: io::Error| {
+        Error::text(format!("open {}: {}", temporary.display(), io_text(&error)))
+    };
     let mut file = std::fs::File::create(&temporary).map_err(wrong)?;
     let outcome = copy(response, &mut file).await;
     let outcome = outcome.and_then(|()| Ok(std::fs::rename(&temporary, path)?));

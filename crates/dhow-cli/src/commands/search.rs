@@ -8,10 +8,10 @@ use dhow_terminal::template::Value;
 use super::runner;
 use crate::command::{Arguments, Command, Section};
 use crate::error::Result;
-use crate::flags::{Flag, Kind, Parsed};
-use crate::format::{self, Layout, Row};
-use crate::options::filters;
 use crate::session::Session;
+use dhow_format::{Layout, Row};
+use dhow_options::filters;
+use dhow_options::flags::{Flag, Kind, Parsed};
 
 pub(crate) const COMMAND: Command = Command {
     arguments: Arguments::Exactly(1),
@@ -71,7 +71,7 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
         quiet: "{{.Name}}",
         raw: None,
     };
-    session.print(&format::render(
+    session.print(&dhow_format::render(
         &layout,
         flags.text("format"),
         false,
@@ -84,7 +84,7 @@ fn row(result: ImageSearchResult, whole: bool) -> Row {
     let description = if whole {
         description
     } else {
-        format::ellipsis(&description, LONGEST)
+        dhow_format::ellipsis(&description, LONGEST)
     };
     let official = if result.is_official { "[OK]" } else { "" };
     Row::new(

@@ -11,11 +11,11 @@ use tokio::sync::mpsc;
 use super::runner;
 use crate::command::{Arguments, Command, Completes};
 use crate::error::{Error, Result};
-use crate::flags::{Flag, Parsed};
-use crate::format::{self, Layout, Row};
 use crate::session::Session;
 use dhow_client::request::escape;
 use dhow_client::{Client, Request};
+use dhow_format::{Layout, Row};
+use dhow_options::flags::{Flag, Parsed};
 
 pub(crate) const COMMAND: Command = Command {
     also: "container stats, stats",
@@ -154,14 +154,14 @@ fn render(samples: &Samples, names: &[String], format: &str, truncate: bool) -> 
         .iter()
         .map(|(at, stats)| row(&names[*at], stats, truncate))
         .collect();
-    format::render(&layout, format, false, &rows)
+    Ok(dhow_format::render(&layout, format, false, &rows)?)
 }
 
 #[allow(clippy::cast_precision_loss, reason = "a few digits are shown")]
 fn row(name: &str, stats: &Stats, truncate: bool) -> Row {
     let id = |text: &str| {
         if truncate {
-            format::short_id(text).to_owned()
+            dhow_format::short_id(text).to_owned()
         } else {
             text.to_owned()
         }

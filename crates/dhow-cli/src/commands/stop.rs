@@ -3,10 +3,10 @@
 use super::runner;
 use crate::command::{Arguments, Command, Completes};
 use crate::error::Result;
-use crate::flags::{Flag, Parsed};
 use crate::session::Session;
 use dhow_client::Request;
 use dhow_client::request::escape;
+use dhow_options::flags::{Flag, Parsed};
 
 pub(crate) const COMMAND: Command = Command {
     also: "container stop, stop",

@@ -10,10 +10,10 @@ use tokio::io::{AsyncWriteExt, copy};
 use super::{events, fsck, info, prune, runner, volume};
 use crate::command::{Command, Section};
 use crate::error::{Error, Result};
-use crate::flags::{Flag, Parsed};
-use crate::format::{self, Layout, Row, container, image};
 use crate::session::Session;
 use dhow_client::Request;
+use dhow_format::{Layout, Row, container, image};
+use dhow_options::flags::{Flag, Parsed};
 
 pub(crate) const COMMAND: Command = Command::group(
     "system",
@@ -80,7 +80,7 @@ async fn df(session: &Session, flags: &Parsed) -> Result<()> {
         volumes_row(&usage),
         cache_row(&usage),
     ];
-    session.print(&format::render(
+    session.print(&dhow_format::render(
         &layout,
         flags.text("format"),
         false,
@@ -264,14 +264,14 @@ fn tables(session: &Session, usage: &DiskUsage) -> Result<()> {
     let mut text = String::from("Images space usage:\n\n");
     let mut layout = image::layout(false);
     layout.table += "\t{{.SharedSize}}\t{{.UniqueSize}}\t{{.Containers}}";
-    text += &format::render(&layout, "", false, &image_rows(usage, true))?;
+    text += &dhow_format::render(&layout, "", false, &image_rows(usage, true))?;
     text += "\nContainers space usage:\n\n";
     let mut layout = container::layout(false);
     layout.table = "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.LocalVolumes}}\t{{.Size}}\t{{.RunningFor}}\t{{.Status}}\t{{.Names}}".to_owned();
-    text += &format::render(&layout, "", false, &container_rows(usage, true))?;
+    text += &dhow_format::render(&layout, "", false, &container_rows(usage, true))?;
     text += "\nLocal Volumes space usage:\n\n";
     let layout = volume::layout("{{.Name}}\t{{.Links}}\t{{.Size}}");
-    text += &format::render(&layout, "", false, &volume_rows(usage))?;
+    text += &dhow_format::render(&layout, "", false, &volume_rows(usage))?;
     let cache = usage.build_cache.as_deref().unwrap_or_default();
     let size = cache
         .iter()

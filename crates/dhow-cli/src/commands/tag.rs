@@ -5,10 +5,10 @@ use dhow_oci::Reference;
 use super::runner;
 use crate::command::{Arguments, Command, Completes};
 use crate::error::{Error, Result};
-use crate::flags::Parsed;
 use crate::session::Session;
 use dhow_client::Request;
 use dhow_client::request::escape_path;
+use dhow_options::flags::Parsed;
 
 pub(crate) const COMMAND: Command = Command {
     also: "image tag, tag",

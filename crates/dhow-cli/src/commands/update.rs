@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 use super::runner;
 use crate::command::{Arguments, Command, Completes};
 use crate::error::{Error, Result};
-use crate::flags::{Flag, Kind, Parsed};
-use crate::options::resources;
 use crate::session::{Session, all_or};
 use dhow_client::Request;
 use dhow_client::request::escape;
+use dhow_options::flags::{Flag, Kind, Parsed};
+use dhow_options::resources;
 
 pub(crate) const COMMAND: Command = Command {
     also: "container update, update",

@@ -8,13 +8,13 @@ use serde_json::json;
 use super::{inspect, prune, runner};
 use crate::command::{Arguments, Command, Completes};
 use crate::error::{Error, Result};
-use crate::flags::{Flag, Kind, Parsed};
-use crate::format::{self, Layout, Row, label, labels_text};
-use crate::options::filters;
-use crate::options::pairs;
 use crate::session::Session;
 use dhow_client::request::escape;
 use dhow_client::{Filters, Request};
+use dhow_format::{Layout, Row, label, labels_text};
+use dhow_options::filters;
+use dhow_options::flags::{Flag, Kind, Parsed};
+use dhow_options::pairs;
 
 pub(crate) const COMMAND: Command = Command::group(
     "volume",
@@ -148,7 +148,7 @@ async fn ls(session: &Session, flags: &Parsed) -> Result<()> {
     let rows: Vec<Row> = volumes.into_iter().map(row).collect();
     let layout = layout("{{.Driver}}\t{{.Name}}");
     let format = super::format_or(session, flags, "volumesFormat");
-    session.print(&format::render(
+    session.print(&dhow_format::render(
         &layout,
         &format,
         flags.switch("quiet"),

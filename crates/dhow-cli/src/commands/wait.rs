@@ -6,10 +6,10 @@ use serde_json::Value;
 use super::runner;
 use crate::command::{Arguments, Command, Completes};
 use crate::error::{Error, Result};
-use crate::flags::Parsed;
 use crate::session::Session;
 use dhow_client::request::escape;
 use dhow_client::{Client, Request, Response};
+use dhow_options::flags::Parsed;
 
 pub(crate) const COMMAND: Command = Command {
     also: "container wait, wait",

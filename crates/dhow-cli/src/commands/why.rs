@@ -9,11 +9,11 @@ use serde_json::Value;
 use super::runner;
 use crate::command::{Arguments, Command, Completes};
 use crate::error::Result;
-use crate::flags::Parsed;
 use crate::session::Session;
 use dhow_client::frames::Decoder;
 use dhow_client::request::escape;
 use dhow_client::{Client, Filters, Request};
+use dhow_options::flags::Parsed;
 
 /// How many of its last lines are shown.
 const LINES: &str = "5";

@@ -29,6 +29,7 @@ const RESERVED: &[Reserved] = &[
             "dhow-cli",
             "dhow-client",
             "dhow-daemon",
+            "dhow-options",
             "dhow-testkit",
             "dhow-e2e",
             "xtask",

@@ -7,8 +7,8 @@ use super::endpoint::{self, Endpoint};
 use crate::command::{Arguments, Command, Completes};
 use crate::commands::runner;
 use crate::error::{Error, Result};
-use crate::flags::{Flag, Parsed};
 use crate::session::{Session, all_or};
+use dhow_options::flags::{Flag, Parsed};
 
 pub(super) const CREATE: Command = Command {
     arguments: Arguments::Exactly(1),

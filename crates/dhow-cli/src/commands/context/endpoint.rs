@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use dhow_client::{context, go_io};
+use dhow_client::context;
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
-use crate::flags::{Flag, Kind};
-use crate::options::csv;
 use crate::session::Session;
+use dhow_golang::io_text;
+use dhow_options::csv;
+use dhow_options::flags::{Flag, Kind};
 
 /// What help says of the flag's keys, after the command's own sentence.
 macro_rules! long {
@@ -123,14 +124,14 @@ impl Given {
         }
         let skip = match self.skip_verify.as_deref() {
             None | Some("") => false,
-            Some(text) => crate::flags::boolean(text).map_err(|_| {
+            Some(text) => dhow_golang::parse_bool(text).map_err(|_| {
                 Error::text(format!("skip-tls-verify: parsing {text:?}: invalid syntax"))
             })?,
         };
         let mut material = Vec::new();
         for (name, path) in self.files.into_iter().filter(|(_, path)| !path.is_empty()) {
             let bytes = std::fs::read(&path)
-                .map_err(|error| Error::text(format!("open {path}: {}", go_io(&error))))?;
+                .map_err(|error| Error::text(format!("open {path}: {}", io_text(&error))))?;
             material.push((name.to_owned(), bytes));
         }
         check_material(&material)?;

@@ -4,15 +4,16 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 
-use dhow_client::{context, go_io};
+use dhow_client::context;
 use dhow_terminal::is_terminal;
 
 use super::endpoint;
 use crate::command::{Arguments, Command, Completes};
 use crate::commands::runner;
 use crate::error::{Error, Result};
-use crate::flags::Parsed;
 use crate::session::Session;
+use dhow_golang::io_text;
+use dhow_options::flags::Parsed;
 
 pub(super) const EXPORT: Command = Command {
     arguments: Arguments::Between(1, 2),
@@ -59,7 +60,7 @@ async fn export(session: &Session, flags: &Parsed) -> Result<()> {
 
 /// Writes a file that is not there yet, for its owner only: it may hold keys.
 fn write(session: &Session, path: &str, archive: &[u8]) -> Result<()> {
-    let failed = |error: io::Error| Error::text(format!("open {path}: {}", go_io(&error)));
+    let failed = |error: io::Error| Error::text(format!("open {path}: {}", io_text(&error)));
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -78,7 +79,7 @@ async fn import(session: &Session, flags: &Parsed) -> Result<()> {
     } else {
         context::check_name(name)?;
         let file = File::open(path)
-            .map_err(|error| Error::text(format!("open {path}: {}", go_io(&error))))?;
+            .map_err(|error| Error::text(format!("open {path}: {}", io_text(&error))))?;
         context::import(&session.config, name, file)?;
     }
     session.println(name)?;

@@ -9,7 +9,8 @@ use std::path::Path;
 use dhow_archive::{Destination, Packing, UnpackOptions, unpack};
 
 use super::paths::{self, Plan, Source, Target};
-use crate::error::{Error, Result, go_io};
+use crate::error::{Error, Result};
+use dhow_golang::io_text;
 
 /// A path as it was given, absolute.
 pub(super) fn absolute(path: &str) -> Result<String> {
@@ -50,7 +51,7 @@ fn is_missing<T>(found: &io::Result<T>) -> bool {
 }
 
 fn failed(step: &str, path: &str, error: &io::Error) -> Error {
-    Error::text(format!("{step} {path}: {}", go_io(error)))
+    Error::text(format!("{step} {path}: {}", io_text(error)))
 }
 
 /// The same, without step and path where Docker says neither.

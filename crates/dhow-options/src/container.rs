@@ -8,7 +8,7 @@ use super::{devices, environment, health, mount, network, pairs, ports, resource
 use crate::flags::Parsed;
 
 /// The request the flags and arguments (image, then command) describe.
-pub(crate) fn request(flags: &Parsed) -> Result<CreateRequest, String> {
+pub fn request(flags: &Parsed) -> Result<CreateRequest, String> {
     let mac = flags.text("mac-address");
     if !mac.is_empty() {
         network::mac(mac)?;
@@ -180,13 +180,12 @@ fn limits(flags: &Parsed) -> Result<HostConfig, String> {
     if !named.is_empty() {
         requests.push(devices::named(named));
     }
-    let number = |name: &str| flags.text(name).parse().unwrap_or(0);
     Ok(HostConfig {
         cpu_shares: flags.int("cpu-shares"),
         memory: bytes("memory"),
         nano_cpus: resources::cpus(flags.text("cpus"))?,
         cgroup_parent: text("cgroup-parent"),
-        blkio_weight: flags.text("blkio-weight").parse().unwrap_or(0),
+        blkio_weight: u16::try_from(flags.uint("blkio-weight")).unwrap_or(0),
         blkio_weight_device: Some(weights),
         blkio_device_read_bps: Some(all("device-read-bps", devices::bytes_rate)?),
         blkio_device_write_bps: Some(all("device-write-bps", devices::bytes_rate)?),
@@ -209,7 +208,7 @@ fn limits(flags: &Parsed) -> Result<HostConfig, String> {
         ulimits: Some(ulimits(&flags.list("ulimit"))?),
         cpu_count: flags.int("cpu-count"),
         cpu_percent: flags.int("cpu-percent"),
-        io_maximum_iops: number("io-maxiops"),
+        io_maximum_iops: flags.uint("io-maxiops"),
         io_maximum_bandwidth: u64::try_from(bytes("io-maxbandwidth")).unwrap_or(0),
         ..HostConfig::default()
     })

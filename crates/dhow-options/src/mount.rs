@@ -2,6 +2,7 @@
 
 use dhow_api::container::{BindOptions, Driver, ImageOptions, Mount, TmpfsOptions, VolumeOptions};
 use dhow_api::{Empty, Map, Set};
+use dhow_golang::parse_bool;
 use dhow_terminal::units::parse_bytes;
 
 use super::csv;
@@ -98,11 +99,7 @@ fn switch(mount: &mut Mount, field: &str) -> Result<(), String> {
 
 fn set(mount: &mut Mount, key: &str, value: &str, field: &str) -> Result<(), String> {
     let invalid = || format!("invalid value for {key}: {value}");
-    let boolean = || match value {
-        "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
-        "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
-        _ => Err(invalid()),
-    };
+    let boolean = || parse_bool(value).map_err(|_| invalid());
     match key {
         "type" => mount.kind = value.to_lowercase(),
         "source" | "src" => mount.source = absolute(value),

@@ -4,6 +4,7 @@ use dhow_api::container::ContainerSummary;
 use dhow_oci::Reference;
 use std::rc::Rc;
 
+use dhow_golang::quote;
 use dhow_terminal::template::{Record, Value};
 use dhow_terminal::units::human_size_with;
 
@@ -12,7 +13,7 @@ use super::{Layout, Row, ellipsis, label, labels_text, ports, short_id, times};
 const TYPE: &str = "*formatter.ContainerContext";
 
 /// How containers are listed.
-pub(crate) fn layout(size: bool) -> Layout {
+pub fn layout(size: bool) -> Layout {
     let mut table =
         "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}"
             .to_owned();
@@ -47,7 +48,7 @@ const RAW: &str = "container_id: {{.ID}}\nimage: {{.Image}}\ncommand: {{.Command
 const RAW_WITH_SIZE: &str = "container_id: {{.ID}}\nimage: {{.Image}}\ncommand: {{.Command}}\ncreated_at: {{.CreatedAt}}\nstate: {{- pad .State 1 0}}\nstatus: {{- pad .Status 1 0}}\nnames: {{.Names}}\nlabels: {{- pad .Labels 1 0}}\nports: {{- pad .Ports 1 0}}\nsize: {{.Size}}\n";
 
 /// One container; long texts are cut where `truncate` says so.
-pub(crate) fn row(container: &ContainerSummary, truncate: bool) -> Row {
+pub fn row(container: &ContainerSummary, truncate: bool) -> Row {
     let created = times::unix(container.created);
     let labels = container.labels.clone().unwrap_or_default();
     let id = if truncate {
@@ -198,22 +199,4 @@ impl Record for Shown {
             .collect();
         parts.join("/")
     }
-}
-
-/// Go's quoted form of a text.
-pub(crate) fn quote(text: &str) -> String {
-    let mut out = String::from('"');
-    for c in text.chars() {
-        match c {
-            '"' => out += "\\\"",
-            '\\' => out += "\\\\",
-            '\n' => out += "\\n",
-            '\t' => out += "\\t",
-            '\r' => out += "\\r",
-            c if c.is_control() => out += &format!("\\x{:02x}", u32::from(c)),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
 }

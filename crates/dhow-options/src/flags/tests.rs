@@ -42,6 +42,12 @@ fn defaults_and_negations_hold() {
 }
 
 #[test]
+fn numbers_may_say_their_base() {
+    let parsed = read("-n 0x10 -m 010");
+    assert_eq!((parsed.int("last"), parsed.uint("mem")), (16, 8));
+}
+
+#[test]
 fn dashes_end_flags_and_stand_for_standard_input() {
     assert_eq!(read("-- -t --name").arguments, ["-t", "--name"]);
     let Outcome::Parsed(parsed) = parse(&[FLAGS], true, &words("a -t - b")).unwrap() else {

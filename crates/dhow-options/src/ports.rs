@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use dhow_api::container::{PortBinding, PortMap};
 use dhow_api::{Empty, Set};
+use dhow_golang::parse_uint;
 
 /// Ports a container exposes and the host addresses they are published on.
 pub(crate) type Ports = (Set, PortMap);
@@ -145,14 +146,8 @@ fn range(text: &str) -> Result<(u16, u16), String> {
         return Err("empty string specified for ports.".to_owned());
     }
     let number = |text: &str| {
-        text.parse::<u16>().map_err(|_| {
-            let reason = if text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() {
-                "value out of range"
-            } else {
-                "invalid syntax"
-            };
-            format!("strconv.ParseUint: parsing {text:?}: {reason}")
-        })
+        let port = parse_uint(text, 10, 16).map_err(|error| error.to_string())?;
+        u16::try_from(port).map_err(|error| error.to_string())
     };
     let Some((first, last)) = text.split_once('-') else {
         let port = number(text)?;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// Checks one value of `--env`.
-pub(crate) fn check(value: &str) -> Result<(), String> {
+pub fn check(value: &str) -> Result<(), String> {
     if value.is_empty() || value.starts_with('=') {
         return Err(format!("invalid environment variable: {value}"));
     }
@@ -11,7 +11,7 @@ pub(crate) fn check(value: &str) -> Result<(), String> {
 }
 
 /// Checks one value of `--label`.
-pub(crate) fn check_label(value: &str) -> Result<(), String> {
+pub fn check_label(value: &str) -> Result<(), String> {
     let name = value.split('=').next().unwrap_or_default();
     if name.trim().is_empty() {
         return Err(format!("invalid label '{value}': empty name"));
@@ -20,7 +20,7 @@ pub(crate) fn check_label(value: &str) -> Result<(), String> {
 }
 
 /// The variables of `files`, then `values`; a name without a value takes this process's, or stands alone.
-pub(crate) fn environment(files: &[String], values: &[String]) -> Result<Vec<String>, String> {
+pub fn environment(files: &[String], values: &[String]) -> Result<Vec<String>, String> {
     let lookup = |name: &str| std::env::var(name).ok();
     let mut all = Vec::new();
     for file in files {
@@ -55,7 +55,7 @@ type Entry = (String, Option<String>);
 
 fn read(file: &str, kind: &str) -> Result<Vec<Entry>, String> {
     let bytes = std::fs::read(Path::new(file))
-        .map_err(|error| format!("open {file}: {}", crate::error::go_io(&error)))?;
+        .map_err(|error| format!("open {file}: {}", dhow_golang::io_text(&error)))?;
     parse(&bytes).map_err(|error| format!("invalid {kind} file ({file}): {error}"))
 }
 

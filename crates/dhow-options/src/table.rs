@@ -17,7 +17,7 @@ const NETWORK_ALIAS: Flag = Flag::list(
 const DNS_OPTION: Flag = Flag::list("dns-option", "Set DNS options");
 
 /// What a container is made with.
-pub(crate) const CONTAINER: &[Flag] = &[
+pub const CONTAINER: &[Flag] = &[
     Flag::list("add-host", "Add a custom host-to-IP mapping (host:ip)")
         .checked(resources::check_host),
     Flag::new(

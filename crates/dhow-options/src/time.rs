@@ -4,14 +4,14 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::duration;
+use dhow_golang::parse_duration;
 
 /// The moment in Unix seconds with nanoseconds, or the text itself where it is none.
-pub(crate) fn timestamp(text: &str, now: Timestamp) -> Result<String, String> {
+pub fn timestamp(text: &str, now: Timestamp) -> Result<String, String> {
     if text.is_empty() {
         return Ok(String::new());
     }
-    if let Ok(before) = duration::parse(text) {
+    if let Ok(before) = parse_duration(text) {
         let moment = now - SignedDuration::from_nanos(before);
         return Ok(moment.as_second().to_string());
     }

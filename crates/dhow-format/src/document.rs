@@ -6,8 +6,10 @@
 
 use std::rc::Rc;
 
-use dhow_terminal::template::{Record, Template, Value};
+use dhow_terminal::template::{Record, Value};
 use serde_json::Value as Json;
+
+use super::Error;
 
 /// Objects with keys of any name; all others are structs.
 const MAPS: [&str; 19] = [
@@ -204,7 +206,7 @@ fn is_map(parent: &str, name: &str) -> bool {
 }
 
 /// The document as the typed struct Docker would have decoded it into.
-pub(crate) fn value(json: &Json, type_name: &'static str) -> Value {
+pub fn value(json: &Json, type_name: &'static str) -> Value {
     Value::Record(Rc::new(Document {
         type_name,
         name: String::new(),
@@ -252,28 +254,24 @@ fn image(json: &Json) -> Json {
     image
 }
 
-/// What `source` makes of the document of a `kind`; the outer error is that of a template that cannot be parsed.
-pub(crate) fn format(
-    source: &str,
-    kind: &str,
-    json: &Json,
-) -> Result<Result<String, String>, String> {
-    let wrong = |error: dhow_terminal::template::Error| format!("template parsing error: {error}");
-    let template = Template::parse("", source).map_err(wrong)?;
+/// What `source` makes of the document of a `kind`.
+///
+/// # Errors
+/// [`Error::Syntax`] where `source` is no template, [`Error::Execution`] where it asks for what is not there.
+pub fn format(source: &str, kind: &str, json: &Json) -> Result<String, Error> {
+    let template = super::parse(source)?;
     let typed = match kind {
         "image" => value(&image(json), "image.InspectResponse"),
         "volume" => value(json, "volume.Volume"),
         _ => value(json, "struct"),
     };
-    Ok(match template.execute(&typed) {
+    match super::execute(&template, &typed) {
         // Docker keeps no bare JSON of volumes.
-        Err(error) if kind == "volume" => Err(wrong(error)),
-        Err(_) => template
-            .missing_key_is_an_error()
-            .execute(&json.into())
-            .map_err(wrong),
-        Ok(text) => Ok(text),
-    })
+        Err(_) if kind != "volume" => {
+            super::execute(&template.missing_key_is_an_error(), &json.into())
+        }
+        outcome => outcome,
+    }
 }
 
 #[cfg(test)]
@@ -330,7 +328,7 @@ mod tests {
             ),
             ("{{.State}}", Ok("{running true 3 <nil>}")),
         ] {
-            let found = format(source, "container", &json).unwrap_or_else(Err);
+            let found = format(source, "container", &json).map_err(|error| error.to_string());
             assert_eq!(
                 found,
                 expected.map(str::to_owned).map_err(str::to_owned),

@@ -10,7 +10,7 @@ const TYPE: &str = "*formatter.imageContext";
 const NONE: &str = "<none>";
 
 /// How images are listed.
-pub(crate) fn layout(digests: bool) -> Layout {
+pub fn layout(digests: bool) -> Layout {
     let created = "{{if .CreatedSince }}{{.CreatedSince}}{{else}}N/A{{end}}";
     let digest = if digests { "{{.Digest}}\t" } else { "" };
     Layout {
@@ -39,15 +39,18 @@ pub(crate) fn layout(digests: bool) -> Layout {
 
 /// One line of the list: an image under one of its names.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Name {
-    pub(crate) repository: String,
-    pub(crate) tag: String,
-    pub(crate) digest: String,
+pub struct Name {
+    /// Without a registry where that is Docker's own, or `<none>`.
+    pub repository: String,
+    /// The tag, or `<none>`.
+    pub tag: String,
+    /// The digest, or `<none>`.
+    pub digest: String,
 }
 
 /// The lines an image takes: one for each tag or, with `digests`, for each pair of tag and digest; untagged digests
 /// too, and one line of `<none>` for an image without any name.
-pub(crate) fn names(image: &ImageSummary, digests: bool) -> Vec<Name> {
+pub fn names(image: &ImageSummary, digests: bool) -> Vec<Name> {
     let named = |text: &String| Reference::parse(text).ok();
     let is_real = |text: &&String| !text.contains("<none>");
     let tags: Vec<Reference> = image
@@ -102,7 +105,7 @@ pub(crate) fn names(image: &ImageSummary, digests: bool) -> Vec<Name> {
 }
 
 /// One image under one name.
-pub(crate) fn row(image: &ImageSummary, name: &Name, truncate: bool) -> Row {
+pub fn row(image: &ImageSummary, name: &Name, truncate: bool) -> Row {
     let created = times::unix(image.created);
     // Images without a date have the one Go begins with.
     let known = image.created != -62_135_596_800;

@@ -40,7 +40,7 @@ fn seccomp(path: &str) -> Result<String, String> {
         } else {
             "open"
         };
-        let reason = crate::error::go_io(&error);
+        let reason = dhow_golang::io_text(&error);
         format!("opening seccomp profile ({path}) failed: {verb} {path}: {reason}")
     })?;
     let value: serde_json::Value = serde_json::from_slice(&bytes)

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use dhow_api::container::Port;
 
 /// Consecutive ports that map to themselves become one range.
-pub(crate) fn text(ports: &[Port]) -> String {
+pub fn text(ports: &[Port]) -> String {
     let mut ports: Vec<&Port> = ports.iter().collect();
     ports.sort_by_key(|port| {
         (
@@ -80,7 +80,7 @@ impl std::fmt::Display for Group {
 }
 
 /// Go's `JoinHostPort`.
-pub(crate) fn join(host: &str, port: &str) -> String {
+pub fn join(host: &str, port: &str) -> String {
     match host.parse::<IpAddr>() {
         Ok(IpAddr::V6(_)) => format!("[{host}]:{port}"),
         _ => format!("{host}:{port}"),

@@ -7,14 +7,14 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 /// `3 minutes ago`.
-pub(crate) fn ago(moment: Timestamp) -> String {
+pub fn ago(moment: Timestamp) -> String {
     let elapsed = Timestamp::now().duration_since(moment);
     let elapsed = Duration::try_from(elapsed).unwrap_or_default();
     format!("{} ago", human_duration(elapsed))
 }
 
 /// Go's `Time.String` in this machine's zone: `2026-01-02 03:04:05.5 +0000 UTC`.
-pub(crate) fn go(moment: Timestamp) -> String {
+pub fn go(moment: Timestamp) -> String {
     moment
         .to_zoned(TimeZone::system())
         .strftime("%Y-%m-%d %H:%M:%S%.f %z %Z")
@@ -22,7 +22,7 @@ pub(crate) fn go(moment: Timestamp) -> String {
 }
 
 /// RFC 3339 with nine digits, in this machine's zone.
-pub(crate) fn fixed(seconds: i64, nanoseconds: i32) -> String {
+pub fn fixed(seconds: i64, nanoseconds: i32) -> String {
     let moment = Timestamp::new(seconds, nanoseconds).unwrap_or_default();
     let zoned = moment.to_zoned(TimeZone::system());
     let text = zoned.strftime("%Y-%m-%dT%H:%M:%S.%9f").to_string();
@@ -35,6 +35,6 @@ pub(crate) fn fixed(seconds: i64, nanoseconds: i32) -> String {
 }
 
 /// A moment in Unix seconds.
-pub(crate) fn unix(seconds: i64) -> Timestamp {
+pub fn unix(seconds: i64) -> Timestamp {
     Timestamp::from_second(seconds).unwrap_or_default()
 }

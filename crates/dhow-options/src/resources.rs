@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use dhow_api::container::{RestartPolicy, Ulimit};
+use dhow_golang::parse_int;
 use dhow_terminal::units::parse_bytes;
 
 const ULIMITS: [&str; 15] = [
@@ -24,7 +25,7 @@ const ULIMITS: [&str; 15] = [
 ];
 
 /// Checks a size.
-pub(crate) fn check_bytes(value: &str) -> Result<(), String> {
+pub fn check_bytes(value: &str) -> Result<(), String> {
     parse_bytes(value).map(drop)
 }
 
@@ -34,7 +35,7 @@ pub(crate) fn bytes(value: &str) -> i64 {
 }
 
 /// Checks `--memory-swap`.
-pub(crate) fn check_swap(value: &str) -> Result<(), String> {
+pub fn check_swap(value: &str) -> Result<(), String> {
     if value == "-1" {
         Ok(())
     } else {
@@ -43,17 +44,17 @@ pub(crate) fn check_swap(value: &str) -> Result<(), String> {
 }
 
 /// A size, or -1 for no limit.
-pub(crate) fn swap(value: &str) -> i64 {
+pub fn swap(value: &str) -> i64 {
     if value == "-1" { -1 } else { bytes(value) }
 }
 
 /// Checks `--cpus`.
-pub(crate) fn check_cpus(value: &str) -> Result<(), String> {
+pub fn check_cpus(value: &str) -> Result<(), String> {
     cpus(value).map(drop)
 }
 
 /// Processors in billionths.
-pub(crate) fn cpus(value: &str) -> Result<i64, String> {
+pub fn cpus(value: &str) -> Result<i64, String> {
     if value.is_empty() {
         return Ok(0);
     }
@@ -90,10 +91,7 @@ pub(crate) fn ulimit(value: &str) -> Result<Ulimit, String> {
     if !ULIMITS.contains(&name) {
         return Err(format!("invalid ulimit type: {name}"));
     }
-    let number = |text: &str| {
-        text.parse::<i64>()
-            .map_err(|_| format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))
-    };
+    let number = |text: &str| parse_int(text, 10, 64).map_err(|error| error.to_string());
     let parts: Vec<&str> = limits.split(':').collect();
     let (soft, hard) = match parts.as_slice() {
         [both] => (number(both)?, number(both)?),
@@ -139,7 +137,7 @@ pub(crate) fn check_sysctl(value: &str) -> Result<(), String> {
 }
 
 /// Reads `--restart`.
-pub(crate) fn restart(value: &str) -> Result<RestartPolicy, String> {
+pub fn restart(value: &str) -> Result<RestartPolicy, String> {
     let (name, count) = match value.split_once(':') {
         Some((name, count)) => (name, Some(count)),
         None => (value, None),

@@ -1,41 +1,58 @@
 //! `--format`: lists as tables, JSON lines or by a template; documents by a template.
 //!
-//! A list is a [`Layout`] (the headers Docker gives each field, and the default table) and one [`Row`] a line.
+//! Lists of containers and images, which several commands show, have modules of their own. A list is a [`Layout`] (the headers Docker gives each field, and the default table) and one [`Row`] a line.
 
-pub(crate) mod container;
-pub(crate) mod document;
-pub(crate) mod image;
-pub(crate) mod ports;
-pub(crate) mod times;
+pub mod container;
+pub mod document;
+pub mod image;
+pub mod ports;
+pub mod times;
 
 use std::rc::Rc;
 
 use dhow_terminal::align;
-use dhow_terminal::template::{Function, Record, Template, Value, json_text};
-
-use crate::error::{Error, Result};
+use dhow_terminal::template::{self, Function, Record, Template, Value, json_text};
 
 /// A kind of list.
-pub(crate) struct Layout {
+pub struct Layout {
     /// Fields and their headers; what is not here has no header.
-    pub(crate) headers: &'static [(&'static str, &'static str)],
+    pub headers: &'static [(&'static str, &'static str)],
     /// The template of the default table, without `table `.
-    pub(crate) table: String,
+    pub table: String,
     /// What `--quiet` prints of a row.
-    pub(crate) quiet: &'static str,
+    pub quiet: &'static str,
     /// The template of `--format raw`, where there is one.
-    pub(crate) raw: Option<&'static str>,
+    pub raw: Option<&'static str>,
+}
+
+/// A template that is none, or one of no use for what it is given; the texts are Docker's.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It cannot be parsed.
+    #[error("template parsing error: {0}")]
+    Syntax(template::Error),
+    /// It fails on what it is given.
+    #[error("template parsing error: {0}")]
+    Execution(template::Error),
+    /// It cannot be parsed, as [`try_out`] says it.
+    #[error("failed to parse template: {0}")]
+    TrialSyntax(template::Error),
+    /// It fails on an empty row.
+    #[error("failed to execute template: {0}")]
+    Trial(template::Error),
 }
 
 /// A line of a list.
 #[derive(Clone)]
-pub(crate) struct Row {
+pub struct Row {
     type_name: &'static str,
     fields: Vec<(&'static str, Value)>,
 }
 
 impl Row {
-    pub(crate) fn new(type_name: &'static str, fields: Vec<(&'static str, Value)>) -> Self {
+    /// A line of that Go type, which errors name, with these fields.
+    #[must_use]
+    pub fn new(type_name: &'static str, fields: Vec<(&'static str, Value)>) -> Self {
         Self { type_name, fields }
     }
 }
@@ -85,14 +102,14 @@ impl Record for Headers {
 }
 
 /// Go's JSON encoder hides what could be HTML.
-pub(crate) fn escape_html(json: &str) -> String {
+pub fn escape_html(json: &str) -> String {
     json.replace('&', "\\u0026")
         .replace('<', "\\u003c")
         .replace('>', "\\u003e")
 }
 
 /// The label function of rows: `{{.Label "name"}}`.
-pub(crate) fn label(labels: dhow_api::Map<String>) -> Value {
+pub fn label(labels: dhow_api::Map<String>) -> Value {
     let find: Function = Rc::new(move |arguments| {
         let name = arguments
             .first()
@@ -104,7 +121,7 @@ pub(crate) fn label(labels: dhow_api::Map<String>) -> Value {
 }
 
 /// Labels as `a=b,c=d`.
-pub(crate) fn labels_text(labels: &dhow_api::Map<String>) -> String {
+pub fn labels_text(labels: &dhow_api::Map<String>) -> String {
     let pairs: Vec<String> = labels
         .iter()
         .map(|(name, value)| format!("{name}={value}"))
@@ -113,13 +130,13 @@ pub(crate) fn labels_text(labels: &dhow_api::Map<String>) -> String {
 }
 
 /// The first twelve digits of an id, without its algorithm.
-pub(crate) fn short_id(id: &str) -> &str {
+pub fn short_id(id: &str) -> &str {
     let id = id.split_once(':').map_or(id, |(_, digest)| digest);
     id.get(..12).unwrap_or(id)
 }
 
 /// At most `most` characters, the last one an ellipsis where something is missing.
-pub(crate) fn ellipsis(text: &str, most: usize) -> String {
+pub fn ellipsis(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
     }
@@ -129,7 +146,7 @@ pub(crate) fn ellipsis(text: &str, most: usize) -> String {
 }
 
 /// The list in `format`; an empty one is the default table.
-pub(crate) fn render(layout: &Layout, format: &str, quiet: bool, rows: &[Row]) -> Result<String> {
+pub fn render(layout: &Layout, format: &str, quiet: bool, rows: &[Row]) -> Result<String, Error> {
     let table = format!("table {}", layout.table);
     let source = match (format, quiet) {
         (_, true) => layout.quiet,
@@ -161,30 +178,25 @@ pub(crate) fn render(layout: &Layout, format: &str, quiet: bool, rows: &[Row]) -
 }
 
 /// Whether a template asks for a field, which may cost the engine something.
-pub(crate) fn uses(format: &str, field: &str) -> bool {
+pub fn uses(format: &str, field: &str) -> bool {
     format.contains(field) || (format.contains("json .") && format.contains("{{"))
 }
 
 /// Fails as Docker does before it asks the engine, where a template is of no use on an empty row.
-pub(crate) fn try_out(source: &str, row: Row) -> Result<()> {
-    let template = Template::parse("", source)
-        .map_err(|error| Error::text(format!("failed to parse template: {error}")))?;
+pub fn try_out(source: &str, row: Row) -> Result<(), Error> {
+    let template = Template::parse("", source).map_err(Error::TrialSyntax)?;
     template
         .execute(&Value::Record(Rc::new(row)))
         .map(drop)
-        .map_err(|error| Error::text(format!("failed to execute template: {error}")))
+        .map_err(Error::Trial)
 }
 
-fn parse(source: &str) -> Result<Template> {
-    Template::parse("", source).map_err(|error| wrong(&error))
+fn parse(source: &str) -> Result<Template, Error> {
+    Template::parse("", source).map_err(Error::Syntax)
 }
 
-fn wrong(error: &dhow_terminal::template::Error) -> Error {
-    Error::text(format!("template parsing error: {error}"))
-}
-
-fn execute(template: &Template, value: &Value) -> Result<String> {
-    template.execute(value).map_err(|error| wrong(&error))
+fn execute(template: &Template, value: &Value) -> Result<String, Error> {
+    template.execute(value).map_err(Error::Execution)
 }
 
 fn headers(layout: &Layout) -> Row {

@@ -1,7 +1,7 @@
 //! `--filter key=value`.
 
 /// Checks one value of `--filter`.
-pub(crate) fn check(value: &str) -> Result<(), String> {
+pub fn check(value: &str) -> Result<(), String> {
     if value.is_empty() || value.contains('=') {
         return Ok(());
     }

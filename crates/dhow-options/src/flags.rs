@@ -4,11 +4,11 @@
 //! command line against the tables: `--name value`, `--name=value`, `-n value`, `-nvalue`, bundles (`-it`),
 //! `--switch=false`, `--` and, unless a command is `interspersed`, no flags after the first argument.
 
-use crate::options::duration;
+use dhow_golang::{NumberError, parse_bool, parse_duration, parse_int, parse_uint};
 
 /// How a flag's value is read and how often it counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// On by being named; takes a value only after `=`.
     Switch,
     /// The last one given counts.
@@ -26,47 +26,55 @@ pub(crate) enum Kind {
 }
 
 /// Checks one value; the error becomes part of `invalid argument … for … flag`.
-pub(crate) type Check = fn(&str) -> Result<(), String>;
+pub type Check = fn(&str) -> Result<(), String>;
 
 /// One flag of a command.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Flag {
-    pub(crate) name: &'static str,
-    pub(crate) short: Option<char>,
-    pub(crate) kind: Kind,
+pub struct Flag {
+    /// Its long name, without dashes.
+    pub name: &'static str,
+    /// Its letter, where it has one.
+    pub short: Option<char>,
+    /// How its value is read.
+    pub kind: Kind,
     /// The kind of value as help shows it; empty for switches.
-    pub(crate) value: &'static str,
+    pub value: &'static str,
     /// Help, with the default where help shows one.
-    pub(crate) usage: &'static str,
-    pub(crate) default: &'static str,
-    pub(crate) hidden: bool,
+    pub usage: &'static str,
+    /// Its value where it is not given.
+    pub default: &'static str,
+    /// Whether help says nothing of it.
+    pub hidden: bool,
     /// The flag this is another name of.
-    pub(crate) alias_of: &'static str,
-    pub(crate) check: Option<Check>,
+    pub alias_of: &'static str,
+    /// What else a value must be.
+    pub check: Option<Check>,
 }
 
 impl Flag {
     /// A switch.
-    pub(crate) const fn switch(name: &'static str, usage: &'static str) -> Self {
+    pub const fn switch(name: &'static str, usage: &'static str) -> Self {
         Self::new(name, Kind::Switch, "", usage)
     }
 
     /// A flag that takes a text.
-    pub(crate) const fn text(name: &'static str, usage: &'static str) -> Self {
+    pub const fn text(name: &'static str, usage: &'static str) -> Self {
         Self::new(name, Kind::Text, "string", usage)
     }
 
     /// A flag that may be repeated.
-    pub(crate) const fn list(name: &'static str, usage: &'static str) -> Self {
+    pub const fn list(name: &'static str, usage: &'static str) -> Self {
         Self::new(name, Kind::List, "list", usage)
     }
 
     /// A flag that takes an integer.
-    pub(crate) const fn int(name: &'static str, usage: &'static str) -> Self {
+    pub const fn int(name: &'static str, usage: &'static str) -> Self {
         Self::new(name, Kind::Int(64), "int", usage)
     }
 
-    pub(crate) const fn new(
+    /// A flag of any kind; `value` is that kind as help shows it.
+    #[must_use]
+    pub const fn new(
         name: &'static str,
         kind: Kind,
         value: &'static str,
@@ -85,27 +93,37 @@ impl Flag {
         }
     }
 
-    pub(crate) const fn short(mut self, short: char) -> Self {
+    /// With a letter.
+    #[must_use]
+    pub const fn short(mut self, short: char) -> Self {
         self.short = Some(short);
         self
     }
 
-    pub(crate) const fn default(mut self, default: &'static str) -> Self {
+    /// With a value where it is not given.
+    #[must_use]
+    pub const fn default(mut self, default: &'static str) -> Self {
         self.default = default;
         self
     }
 
-    pub(crate) const fn checked(mut self, check: Check) -> Self {
+    /// With a check of each value.
+    #[must_use]
+    pub const fn checked(mut self, check: Check) -> Self {
         self.check = Some(check);
         self
     }
 
-    pub(crate) const fn hidden(mut self) -> Self {
+    /// Not shown by help.
+    #[must_use]
+    pub const fn hidden(mut self) -> Self {
         self.hidden = true;
         self
     }
 
-    pub(crate) const fn alias(name: &'static str, of: &Self) -> Self {
+    /// Another name, not shown by help, of the flag `of`.
+    #[must_use]
+    pub const fn alias(name: &'static str, of: &Self) -> Self {
         let mut flag = *of;
         flag.name = name;
         flag.short = None;
@@ -123,11 +141,12 @@ impl Flag {
     }
 
     fn validate(&self, value: &str) -> Result<(), String> {
+        let number = |error: NumberError| error.to_string();
         let outcome = match self.kind {
-            Kind::Switch => boolean(value).map(drop),
-            Kind::Int(bits) => signed(value, bits).map(drop),
-            Kind::Uint(bits) => unsigned(value, bits).map(drop),
-            Kind::Duration => duration::parse(value).map(drop),
+            Kind::Switch => parse_bool(value).map(drop).map_err(number),
+            Kind::Int(bits) => parse_int(value, 0, bits).map(drop).map_err(number),
+            Kind::Uint(bits) => parse_uint(value, 0, bits).map(drop).map_err(number),
+            Kind::Duration => parse_duration(value).map(drop).map_err(|e| e.to_string()),
             Kind::Text | Kind::List | Kind::Strings => Ok(()),
         };
         outcome
@@ -143,30 +162,33 @@ impl Flag {
 
 /// The flags and arguments of one command line.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Parsed {
+pub struct Parsed {
     values: Vec<(&'static str, String)>,
     flags: Vec<Flag>,
     /// What is no flag.
-    pub(crate) arguments: Vec<String>,
+    pub arguments: Vec<String>,
 }
 
 impl Parsed {
     /// Whether the flag was given at all.
-    pub(crate) fn changed(&self, name: &str) -> bool {
+    #[must_use]
+    pub fn changed(&self, name: &str) -> bool {
         self.values.iter().any(|(known, _)| *known == name)
     }
 
     /// Whether no flag was given.
-    pub(crate) fn nothing_changed(&self) -> bool {
+    #[must_use]
+    pub fn nothing_changed(&self) -> bool {
         self.values.is_empty()
     }
 
-    pub(crate) fn switch(&self, name: &str) -> bool {
-        boolean(self.text(name)).unwrap_or(false)
+    /// Whether a switch is on.
+    pub fn switch(&self, name: &str) -> bool {
+        parse_bool(self.text(name)).unwrap_or(false)
     }
 
     /// The last value given, or the default.
-    pub(crate) fn text(&self, name: &str) -> &str {
+    pub fn text(&self, name: &str) -> &str {
         let given = self.values.iter().rev().find(|(known, _)| *known == name);
         match given {
             Some((_, value)) => value,
@@ -179,7 +201,8 @@ impl Parsed {
     }
 
     /// All values given, in order.
-    pub(crate) fn list(&self, name: &str) -> Vec<String> {
+    #[must_use]
+    pub fn list(&self, name: &str) -> Vec<String> {
         let flag = self.flags.iter().find(|flag| flag.name == name);
         let commas = flag.is_some_and(|flag| flag.kind == Kind::Strings);
         let given = self
@@ -197,23 +220,31 @@ impl Parsed {
         }
     }
 
-    pub(crate) fn int(&self, name: &str) -> i64 {
-        self.text(name).parse().unwrap_or(0)
+    /// The number of an [`Kind::Int`] flag; 0 where it has none.
+    pub fn int(&self, name: &str) -> i64 {
+        parse_int(self.text(name), 0, 64).unwrap_or(0)
+    }
+
+    /// The number of a [`Kind::Uint`] flag; 0 where it has none.
+    pub fn uint(&self, name: &str) -> u64 {
+        parse_uint(self.text(name), 0, 64).unwrap_or(0)
     }
 
     /// A duration in nanoseconds.
-    pub(crate) fn duration(&self, name: &str) -> i64 {
-        duration::parse(self.text(name)).unwrap_or(0)
+    pub fn duration(&self, name: &str) -> i64 {
+        parse_duration(self.text(name)).unwrap_or(0)
     }
 
-    pub(crate) fn argument(&self, at: usize) -> &str {
+    /// The argument at that place; the empty text where there is none.
+    pub fn argument(&self, at: usize) -> &str {
         self.arguments.get(at).map_or("", String::as_str)
     }
 }
 
 /// What a command line turned out to be.
 #[derive(Debug)]
-pub(crate) enum Outcome {
+pub enum Outcome {
+    /// Flags and arguments.
     Parsed(Parsed),
     /// `--help` was asked for; `true` if by the deprecated `-h`.
     Help(bool),
@@ -223,11 +254,7 @@ pub(crate) enum Outcome {
 ///
 /// # Errors
 /// pflag's texts: `unknown flag: --foo`, `unknown shorthand flag: 'x' in -x`, `flag needs an argument: --foo`.
-pub(crate) fn parse(
-    tables: &[&[Flag]],
-    interspersed: bool,
-    args: &[String],
-) -> Result<Outcome, String> {
+pub fn parse(tables: &[&[Flag]], interspersed: bool, args: &[String]) -> Result<Outcome, String> {
     let flags: Vec<Flag> = tables
         .iter()
         .flat_map(|table| table.iter().copied())
@@ -286,7 +313,7 @@ impl Reader<'_> {
         if name.is_empty() || name.starts_with('-') {
             return Err(format!("bad flag syntax: --{long}"));
         }
-        if name == "help" && value.is_none_or(|value| boolean(value) == Ok(true)) {
+        if name == "help" && value.is_none_or(|value| parse_bool(value) == Ok(true)) {
             self.help = Some(false);
             return Ok(());
         }
@@ -362,57 +389,6 @@ impl Reader<'_> {
         self.parsed.values.push((name, value));
         Ok(())
     }
-}
-
-pub(crate) fn boolean(value: &str) -> Result<bool, String> {
-    match value {
-        "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
-        "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
-        _ => Err(format!(
-            "strconv.ParseBool: parsing {value:?}: invalid syntax"
-        )),
-    }
-}
-
-/// Go's `strconv.ParseInt` with base 0.
-pub(crate) fn signed(value: &str, bits: u32) -> Result<i64, String> {
-    let failure = |reason: &str| format!("strconv.ParseInt: parsing {value:?}: {reason}");
-    let (negative, digits) = match value.strip_prefix('-') {
-        Some(digits) => (true, digits),
-        None => (false, value.strip_prefix('+').unwrap_or(value)),
-    };
-    let magnitude = magnitude(digits).ok_or_else(|| failure("invalid syntax"))?;
-    let number = if negative { -magnitude } else { magnitude };
-    let limit = 1_i128 << (bits - 1);
-    if number >= limit || number < -limit {
-        return Err(failure("value out of range"));
-    }
-    i64::try_from(number).map_err(|_| failure("value out of range"))
-}
-
-/// Go's `strconv.ParseUint` with base 0.
-pub(crate) fn unsigned(value: &str, bits: u32) -> Result<u64, String> {
-    let failure = |reason: &str| format!("strconv.ParseUint: parsing {value:?}: {reason}");
-    let number = magnitude(value).ok_or_else(|| failure("invalid syntax"))?;
-    if number >= 1_i128 << bits {
-        return Err(failure("value out of range"));
-    }
-    u64::try_from(number).map_err(|_| failure("value out of range"))
-}
-
-/// Digits with Go's base prefixes; huge numbers become the largest there are.
-fn magnitude(digits: &str) -> Option<i128> {
-    let (radix, digits) = match digits.as_bytes() {
-        [b'0', b'x' | b'X', ..] => (16, &digits[2..]),
-        [b'0', b'b' | b'B', ..] => (2, &digits[2..]),
-        [b'0', b'o' | b'O', ..] => (8, &digits[2..]),
-        [b'0', _, ..] => (8, &digits[1..]),
-        _ => (10, digits),
-    };
-    if digits.is_empty() || !digits.chars().all(|digit| digit.is_digit(radix)) {
-        return None;
-    }
-    Some(i128::from_str_radix(digits, radix).unwrap_or(i128::MAX))
 }
 
 #[cfg(test)]

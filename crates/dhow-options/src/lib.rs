@@ -1,23 +1,26 @@
-//! Reading the values of flags, with Docker's syntax and error texts.
+//! The command line's flags, and what their values mean to the engine, with Docker's syntax and error texts.
+//!
+//! [`flags`] reads a command line against the tables of a command; the other modules read the values of the flags
+//! that several commands share, and make the wire types of them that the engine is sent.
 
-pub(crate) mod container;
-pub(crate) mod devices;
-pub(crate) mod duration;
-pub(crate) mod environment;
-pub(crate) mod filters;
-pub(crate) mod health;
-pub(crate) mod mount;
-pub(crate) mod network;
-pub(crate) mod ports;
-pub(crate) mod resources;
-pub(crate) mod security;
-pub(crate) mod table;
-pub(crate) mod time;
+pub mod container;
+mod devices;
+pub mod environment;
+pub mod filters;
+pub mod flags;
+mod health;
+mod mount;
+mod network;
+mod ports;
+pub mod resources;
+mod security;
+pub mod table;
+pub mod time;
 
 use dhow_api::Map;
 
 /// `a=b` and `c` as a map with an empty value for `c`.
-pub(crate) fn pairs(values: &[String]) -> Map<String> {
+pub fn pairs(values: &[String]) -> Map<String> {
     values
         .iter()
         .map(|pair| match pair.split_once('=') {
@@ -28,7 +31,7 @@ pub(crate) fn pairs(values: &[String]) -> Map<String> {
 }
 
 /// The fields of one line of comma-separated values; double quotes keep commas together.
-pub(crate) fn csv(line: &str) -> Result<Vec<String>, String> {
+pub fn csv(line: &str) -> Result<Vec<String>, String> {
     let mut fields = vec![String::new()];
     let mut quoted = false;
     let mut characters = line.chars().peekable();
@@ -68,7 +71,7 @@ const SIGNALS: [&str; 32] = [
 ];
 
 /// A signal's name without `SIG`.
-pub(crate) fn signal_name(number: i32) -> &'static str {
+pub fn signal_name(number: i32) -> &'static str {
     usize::try_from(number)
         .ok()
         .and_then(|number| SIGNALS.get(number))
@@ -77,7 +80,7 @@ pub(crate) fn signal_name(number: i32) -> &'static str {
 }
 
 /// The names completion offers for signals.
-pub(crate) fn signal_names() -> impl Iterator<Item = String> {
+pub fn signal_names() -> impl Iterator<Item = String> {
     SIGNALS.iter().skip(1).map(|name| format!("SIG{name}"))
 }
 
