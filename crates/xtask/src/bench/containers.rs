@@ -77,7 +77,7 @@ pub(super) const ALL: &[Measurement] = &[
 ];
 
 /// The version prefix that every engine of interest speaks.
-const API: &str = "/v1.44";
+pub(super) const API: &str = "/v1.44";
 
 /// How much a container prints in the log measurements, in megabytes.
 const LOG_MEGABYTES: f64 = 100.0;
@@ -98,7 +98,7 @@ impl<'a> Container<'a> {
         Self::created_with(subject, client, command, &json!({"NetworkMode": network}))
     }
 
-    fn created_with(
+    pub(super) fn created_with(
         subject: &'a Subject,
         client: &mut Client,
         command: &[&str],
@@ -136,7 +136,12 @@ impl<'a> Container<'a> {
         .map(drop)
     }
 
-    fn call(&self, client: &mut Client, method: &str, what: &str) -> Result<Value, String> {
+    pub(super) fn call(
+        &self,
+        client: &mut Client,
+        method: &str,
+        what: &str,
+    ) -> Result<Value, String> {
         call(
             client,
             method,
@@ -193,7 +198,7 @@ fn over_rounds(
 }
 
 /// Times `f`, keeping its error.
-fn timed(f: impl FnOnce() -> Result<(), String>) -> Result<f64, String> {
+pub(super) fn timed(f: impl FnOnce() -> Result<(), String>) -> Result<f64, String> {
     let mut result = Ok(());
     let time = milliseconds(|| result = f());
     result.map(|()| time)
@@ -310,7 +315,7 @@ fn many(subject: &Subject) -> Result<f64, String> {
     values.map(median)
 }
 
-fn fifty(subject: &Subject) -> Result<Vec<Container<'_>>, String> {
+pub(super) fn fifty(subject: &Subject) -> Result<Vec<Container<'_>>, String> {
     let containers = std::sync::Mutex::new(Vec::new());
     side_by_side(50, 8, |_| {
         let container = Container::started(subject, &["sleep", "1000"])?;
@@ -339,7 +344,7 @@ fn remove_many(subject: &Subject) -> Result<f64, String> {
     timed(|| remove_all(subject, &containers))
 }
 
-fn remove_all(subject: &Subject, containers: &[Container<'_>]) -> Result<(), String> {
+pub(super) fn remove_all(subject: &Subject, containers: &[Container<'_>]) -> Result<(), String> {
     side_by_side(containers.len(), 8, |index| {
         let path = format!("/containers/{}?force=1", containers[index].id);
         call(&mut subject.client(), "DELETE", &path, None).map(drop)
@@ -378,24 +383,7 @@ fn log_read(subject: &Subject) -> Result<f64, String> {
     let path = format!("{API}/containers/{}/logs?stdout=1&stderr=1", container.id);
     let mut bytes = 0;
     let time = timed(|| {
-        let (_, mut stream) = subject
-            .client()
-            .stream("GET", &path)
-            .map_err(|error| error.to_string())?;
-        let mut buffer = vec![0; 1 << 20];
-        let mut tail = Vec::new();
-        // The stream stays open for the next request: its end is the empty chunk.
-        while !tail.ends_with(b"\r\n0\r\n\r\n") {
-            let read = stream
-                .read(&mut buffer)
-                .map_err(|error| error.to_string())?;
-            if read == 0 {
-                break;
-            }
-            bytes += read;
-            tail.extend_from_slice(&buffer[read.saturating_sub(8)..read]);
-            tail.drain(..tail.len().saturating_sub(8));
-        }
+        bytes = streamed(subject, &path)?;
         Ok(())
     })?;
     container.remove()?;
@@ -403,6 +391,30 @@ fn log_read(subject: &Subject) -> Result<f64, String> {
         return Err(format!("only {bytes} bytes came back"));
     }
     Ok(LOG_MEGABYTES / (time / 1000.0))
+}
+
+/// How many bytes a streamed answer has; they are read and forgotten.
+pub(super) fn streamed(subject: &Subject, path: &str) -> Result<usize, String> {
+    let (_, mut stream) = subject
+        .client()
+        .stream("GET", path)
+        .map_err(|error| error.to_string())?;
+    let mut buffer = vec![0; 1 << 20];
+    let mut tail = Vec::new();
+    let mut bytes = 0;
+    // The stream stays open for the next request: its end is the empty chunk.
+    while !tail.ends_with(b"\r\n0\r\n\r\n") {
+        let read = stream
+            .read(&mut buffer)
+            .map_err(|error| error.to_string())?;
+        if read == 0 {
+            break;
+        }
+        bytes += read;
+        tail.extend_from_slice(&buffer[read.saturating_sub(8)..read]);
+        tail.drain(..tail.len().saturating_sub(8));
+    }
+    Ok(bytes)
 }
 
 /// A list's text; reading it as JSON is no part of what is measured.

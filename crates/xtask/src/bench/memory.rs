@@ -28,24 +28,21 @@ pub(super) fn listener(socket: &Path) -> u32 {
 
 /// The sum over the engine's process and all its descendants, shims of containers left out.
 fn idle(subject: &Subject) -> Result<f64, String> {
+    Ok(family(subject).into_iter().map(pss).sum())
+}
+
+/// The engine's process and all its descendants, shims of containers and what is below them left out.
+pub(super) fn family(subject: &Subject) -> Vec<u32> {
     let processes = processes();
     let mut family = vec![subject.pid];
     let mut next = 0;
     while let Some(&parent) = family.get(next) {
-        family.extend(
-            processes
-                .iter()
-                .filter(|(_, ppid)| *ppid == parent)
-                .map(|(pid, _)| *pid),
-        );
+        let children = processes.iter().filter(|(_, ppid)| *ppid == parent);
+        let children = children.map(|(pid, _)| *pid);
+        family.extend(children.filter(|pid| !command_line(*pid).contains("shim")));
         next += 1;
     }
-    let total: f64 = family
-        .iter()
-        .filter(|pid| !command_line(**pid).contains("shim"))
-        .map(|pid| pss(*pid))
-        .sum();
-    Ok(total)
+    family
 }
 
 /// The mean over ten sleeping containers of all processes that are called by the container's id.
