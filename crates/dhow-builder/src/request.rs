@@ -91,10 +91,26 @@ pub struct Options {
     pub entitlements: Vec<String>,
     /// The time that stands in the image instead of now, seconds since 1970 (`SOURCE_DATE_EPOCH`).
     pub epoch: Option<i64>,
-    /// Only checks, with these rules (`--check`).
-    pub check: bool,
+    /// Nothing is built; this is answered instead (`--call`, `--check`).
+    pub call: Option<Call>,
+    /// Whether the result is an index even with one platform, and vertices tell their platform.
+    pub multi_platform: bool,
     /// Whether the image's layers become one (`--squash`).
     pub squash: bool,
+}
+
+/// What is asked instead of a build; the answer is in [`Outcome::metadata`] as `result.json`, `result.txt`, `version` and,
+/// where there is one, `result.statuscode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    /// `frontend.lint`
+    Check,
+    /// `frontend.outline`
+    Outline,
+    /// `frontend.targets`
+    Targets,
+    /// `frontend.subrequests.describe`
+    Describe,
 }
 
 /// What is not taken from the cache.
