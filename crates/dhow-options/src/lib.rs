@@ -11,7 +11,7 @@ pub mod flags;
 mod health;
 mod mount;
 mod network;
-mod ports;
+pub mod ports;
 pub mod resources;
 mod security;
 pub mod table;

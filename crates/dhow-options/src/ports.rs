@@ -7,10 +7,10 @@ use dhow_api::{Empty, Set};
 use dhow_golang::parse_uint;
 
 /// Ports a container exposes and the host addresses they are published on.
-pub(crate) type Ports = (Set, PortMap);
+pub type Ports = (Set, PortMap);
 
 /// Reads all values of `--publish`: `[[ip:]host:]container[/proto]`, ranges, or `target=80,published=8080`.
-pub(crate) fn publish(values: &[String]) -> Result<Ports, String> {
+pub fn publish(values: &[String]) -> Result<Ports, String> {
     let mut ports = (Set::new(), PortMap::new());
     for value in values {
         if value.contains('=') {
@@ -23,7 +23,7 @@ pub(crate) fn publish(values: &[String]) -> Result<Ports, String> {
 }
 
 /// Adds the ports of `--expose` to the exposed ones.
-pub(crate) fn expose(values: &[String], exposed: &mut Set) -> Result<(), String> {
+pub fn expose(values: &[String], exposed: &mut Set) -> Result<(), String> {
     for value in values {
         if value.contains(':') {
             return Err(format!("invalid port format for --expose: {value}"));
