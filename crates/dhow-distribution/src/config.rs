@@ -19,6 +19,8 @@ pub struct RegistryConfig {
     pub read_timeout: Duration,
     /// How often a broken transfer is taken up again without having got further.
     pub retries: u32,
+    /// Longest time to wait for a server that wants to be asked later; if it wants more, its refusal is the answer.
+    pub longest_wait: Duration,
     /// What the client calls itself.
     pub user_agent: String,
 }
@@ -32,6 +34,7 @@ impl Default for RegistryConfig {
             connect_timeout: Duration::from_secs(15),
             read_timeout: Duration::from_secs(60),
             retries: 5,
+            longest_wait: Duration::from_secs(60),
             user_agent: concat!("dhow/", env!("CARGO_PKG_VERSION")).into(),
         }
     }

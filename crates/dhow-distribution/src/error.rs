@@ -137,6 +137,12 @@ pub enum Error {
         /// How.
         reason: String,
     },
+    /// A server that was asked for a part of a blob doesn't send parts.
+    #[error("{url}: parts of a blob can't be had")]
+    NoRanges {
+        /// Where.
+        url: String,
+    },
     /// A transfer broke and could not be taken up again.
     #[error("failed to copy: {url}")]
     Transfer {

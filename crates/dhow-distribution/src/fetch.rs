@@ -1,5 +1,7 @@
 //! Asking a registry and reading its answers.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use dhow_oci::{Descriptor, Digest, ManifestOrIndex, Reference, media_type};
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, RANGE};
@@ -9,7 +11,7 @@ use serde::Deserialize;
 use tokio::time::{sleep, timeout};
 
 use crate::auth::{Refusal, Subject};
-use crate::blob::BlobStream;
+use crate::blob::{BlobSource, BlobStream, Patience};
 use crate::host::Purpose;
 use crate::registry::back_off;
 use crate::transport::Request;
@@ -129,16 +131,24 @@ impl Repository {
         }
     }
 
+    /// A blob to be fetched, as a whole or in parts. The digest is *not* checked here: the caller hashes what it
+    /// stores.
+    #[must_use]
+    pub fn blob(&self, descriptor: &Descriptor) -> BlobSource {
+        BlobSource::new(self.clone(), descriptor.clone())
+    }
+
     /// Fetches a blob from `offset` on; a broken transfer is taken up again on its own.
     ///
     /// # Errors
-    /// When it isn't there. The digest is *not* checked here: the caller hashes what it stores.
+    /// When it isn't there. The digest is *not* checked here.
     pub async fn fetch_blob(
         &self,
         descriptor: &Descriptor,
         offset: u64,
     ) -> Result<BlobStream, Error> {
-        BlobStream::open(self.clone(), descriptor.clone(), offset).await
+        let part = offset..descriptor.size;
+        self.blob(descriptor).fetch(part, Patience::Insist).await
     }
 
     /// Whether the repository has the blob; sends no content.
@@ -171,18 +181,27 @@ impl Repository {
         }
     }
 
-    /// Asks for a blob's bytes from `offset` on, at the first server that has it.
+    /// Asks for a blob's bytes, or the part of them that `range` says, at the first server that has it.
     pub(crate) async fn request_blob(
         &self,
         descriptor: &Descriptor,
-        offset: u64,
+        range: Option<&str>,
+        patient: bool,
     ) -> Result<Response, Error> {
         let path = self.path(&format!("blobs/{}", descriptor.digest));
-        let mut request = Request::new(Method::GET, path);
-        if offset > 0 {
-            request = request.header(RANGE, &format!("bytes={offset}-"));
-        }
+        let request = blob_request(path, descriptor, range, patient);
         self.ask_any(&request, &descriptor.digest).await
+    }
+
+    /// The same at an address that a registry has led to before.
+    pub(crate) async fn request_blob_at(
+        &self,
+        url: &url::Url,
+        descriptor: &Descriptor,
+        range: &str,
+    ) -> Result<Response, Error> {
+        let request = blob_request(String::new(), descriptor, Some(range), false);
+        self.transport().plain_request(url, &request, None).await
     }
 
     /// Sends a GET to the servers in order until one has what is asked for.
@@ -213,7 +232,8 @@ impl Repository {
         error
     }
 
-    /// Sends a request with what authorizes it, answering a challenge once and waiting when told to.
+    /// Sends a request with what authorizes it, answering a challenge once, waiting when told to, and asking again when
+    /// the server has a bad moment.
     pub(crate) async fn ask(
         &self,
         subject: &Subject,
@@ -251,15 +271,56 @@ impl Repository {
                         None => Ok(response),
                     };
                 }
-                StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
-                    if later < LATER =>
-                {
-                    sleep(wait_told(&response).unwrap_or_else(|| back_off(later))).await;
-                    later += 1;
-                }
-                _ => return Ok(response),
+                _ => match self.wait_for(&response, request, later) {
+                    Some(time) => {
+                        sleep(time).await;
+                        later += 1;
+                    }
+                    None => return Ok(response),
+                },
             }
         }
+    }
+}
+
+impl Repository {
+    /// How long to wait before the request is sent again; `None` where that is of no use.
+    fn wait_for(&self, response: &Response, request: &Request, attempt: u32) -> Option<Duration> {
+        let busy = match response.status() {
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => true,
+            StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => {
+                matches!(request.method, Method::GET | Method::HEAD)
+            }
+            _ => false,
+        };
+        if !busy || !request.patient || attempt >= LATER {
+            return None;
+        }
+        let Some(told) = wait_told(response) else {
+            return Some(back_off(attempt));
+        };
+        (told <= self.config().longest_wait).then(|| {
+            self.tell_waiting(told);
+            told
+        })
+    }
+}
+
+/// Below this a blob is fetched over the connection that all small requests share.
+const BULK: u64 = 1 << 20;
+
+fn blob_request(
+    path: String,
+    descriptor: &Descriptor,
+    range: Option<&str>,
+    patient: bool,
+) -> Request {
+    let mut request = Request::new(Method::GET, path);
+    request.bulk = descriptor.size >= BULK;
+    request.patient = patient;
+    match range {
+        Some(range) => request.header(RANGE, range),
+        None => request,
     }
 }
 
@@ -337,7 +398,7 @@ pub(crate) async fn read_bounded(
             source,
         };
         // Documents are small: as long as a whole blob's silence is enough for a piece of one.
-        let chunk = timeout(std::time::Duration::from_secs(60), response.chunk())
+        let chunk = timeout(Duration::from_secs(60), response.chunk())
             .await
             .map_err(|e| failed(Box::new(e)))?
             .map_err(|e| failed(Box::new(e)))?;
@@ -407,12 +468,18 @@ fn server_message(response: &Response) -> Option<String> {
         .find_map(|c| c.get("error").map(str::to_owned))
 }
 
-fn wait_told(response: &Response) -> Option<std::time::Duration> {
+/// What `Retry-After` says: seconds, or a date (RFC 9110, section 10.2.3).
+fn wait_told(response: &Response) -> Option<Duration> {
     let value = response
         .headers()
         .get(http::header::RETRY_AFTER)?
         .to_str()
-        .ok()?;
-    let seconds: u64 = value.trim().parse().ok()?;
-    Some(std::time::Duration::from_secs(seconds.min(30)))
+        .ok()?
+        .trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    let wait = date.duration_since(std::time::SystemTime::now());
+    Some(wait.unwrap_or(Duration::ZERO))
 }

@@ -24,7 +24,7 @@ mod search;
 mod tls;
 mod transport;
 
-pub use blob::BlobStream;
+pub use blob::{BlobSource, BlobStream, Patience};
 pub use config::RegistryConfig;
 pub use credentials::Credentials;
 pub use error::Error;

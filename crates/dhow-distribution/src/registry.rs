@@ -48,6 +48,7 @@ impl Registry {
             domain: reference.domain().to_owned(),
             path: reference.path().to_owned(),
             credentials: credentials.clone(),
+            waiting: Waiting::default(),
         }
     }
 
@@ -82,9 +83,35 @@ pub struct Repository {
     domain: String,
     path: String,
     credentials: Credentials,
+    waiting: Waiting,
+}
+
+/// Whom to tell that a server wants to be asked later.
+#[derive(Clone, Default)]
+struct Waiting(Option<Arc<dyn Fn(Duration) + Send + Sync>>);
+
+impl std::fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Waiting").field(&self.0.is_some()).finish()
+    }
 }
 
 impl Repository {
+    /// The same repository; `told` hears how long is waited each time a server wants to be asked later.
+    #[must_use]
+    pub fn telling(&self, told: impl Fn(Duration) + Send + Sync + 'static) -> Self {
+        Self {
+            waiting: Waiting(Some(Arc::new(told))),
+            ..self.clone()
+        }
+    }
+
+    pub(crate) fn tell_waiting(&self, time: Duration) {
+        if let Some(told) = &self.waiting.0 {
+            told(time);
+        }
+    }
+
     pub(crate) fn transport(&self) -> &Transport {
         &self.registry.transport
     }

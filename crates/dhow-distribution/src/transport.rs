@@ -13,9 +13,15 @@ use url::Url;
 
 use crate::host::{Endpoint, is_insecure, is_loopback, without_port};
 use crate::hosts::TlsFiles;
+use crate::registry::back_off;
 use crate::{Error, RegistryConfig, tls};
 
 const MOST_REDIRECTS: usize = 10;
+/// How often a request is sent again whose connection broke before the answer.
+const MOST_BROKEN: u32 = 3;
+/// How much may be on its way here over HTTP/2, for one request and for all of a connection.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 4 << 20;
 
 /// Connections to all servers; clones share them.
 #[derive(Debug, Clone)]
@@ -26,11 +32,21 @@ pub(crate) struct Transport {
 #[derive(Debug)]
 struct Shared {
     config: RegistryConfig,
-    clients: Mutex<HashMap<(String, bool, TlsFiles), Client>>,
+    clients: Mutex<HashMap<ClientKey, Client>>,
     /// Hosts found to speak plain HTTP.
     plain: Mutex<HashMap<String, bool>>,
     /// Hosts with certificates of their own.
     certificates: Mutex<HashMap<String, TlsFiles>>,
+}
+
+/// What makes clients differ.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct ClientKey {
+    host: String,
+    insecure: bool,
+    /// Over HTTP/1.1, each request on a connection of its own.
+    bulk: bool,
+    tls: TlsFiles,
 }
 
 /// One request, without its authorization.
@@ -41,6 +57,10 @@ pub(crate) struct Request {
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Option<bytes::Bytes>,
+    /// Carries so much that it deserves a connection of its own.
+    pub(crate) bulk: bool,
+    /// Worth waiting for: not, where somebody else does the same if this fails.
+    pub(crate) patient: bool,
 }
 
 impl Request {
@@ -50,6 +70,8 @@ impl Request {
             path: path.into(),
             headers: HeaderMap::new(),
             body: None,
+            bulk: false,
+            patient: true,
         }
     }
 
@@ -143,7 +165,7 @@ impl Transport {
         body: Body,
     ) -> Result<Response, Error> {
         let insecure = is_insecure(&authority(url), &self.shared.config.insecure);
-        let client = self.client(url, insecure)?;
+        let client = self.client(url, insecure, true)?;
         let request = client
             .request(method.clone(), url.clone())
             .headers(headers)
@@ -169,11 +191,7 @@ impl Transport {
 
     /// The address of `path` on `endpoint`.
     pub(crate) fn url(&self, endpoint: &Endpoint, path: &str) -> Result<Url, Error> {
-        let known = self
-            .shared
-            .plain
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let known = lock(&self.shared.plain);
         let plain = endpoint.plain || known.contains_key(&endpoint.host);
         let scheme = if plain { "http" } else { "https" };
         let below = match endpoint.whole_base {
@@ -192,6 +210,7 @@ impl Transport {
         })
     }
 
+    /// Sends one request; one that changes nothing is sent again when the connection broke under it.
     async fn hop(
         &self,
         url: &Url,
@@ -199,8 +218,29 @@ impl Transport {
         request: &Request,
         authorization: Option<&HeaderValue>,
     ) -> Result<Response, Failure> {
+        let harmless = matches!(request.method, Method::GET | Method::HEAD) && request.patient;
+        let most = self.shared.config.retries.min(MOST_BROKEN);
+        let mut attempt = 0;
+        loop {
+            match self.hop_once(url, insecure, request, authorization).await {
+                Err(Failure::Theirs { broken: true, .. }) if harmless && attempt < most => {
+                    tokio::time::sleep(back_off(attempt)).await;
+                    attempt += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn hop_once(
+        &self,
+        url: &Url,
+        insecure: bool,
+        request: &Request,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<Response, Failure> {
         let client = self
-            .client(url, insecure)
+            .client(url, insecure, request.bulk)
             .map_err(|e| Failure::Ours(Box::new(e)))?;
         let mut builder = client
             .request(request.method.clone(), url.clone())
@@ -225,36 +265,48 @@ impl Transport {
                 reason: "net/http: timeout awaiting response headers".into(),
                 not_tls: false,
                 refused: false,
+                broken: false,
             }),
         }
     }
 
-    fn client(&self, url: &Url, insecure: bool) -> Result<Client, Error> {
+    /// The client for a server. Small requests share a connection (HTTP/2, where the server can); each large transfer
+    /// gets one of its own, as several make more of a slow path than one that carries them all.
+    fn client(&self, url: &Url, insecure: bool, bulk: bool) -> Result<Client, Error> {
         let host = authority(url);
         // Plain HTTP needs no certificates, so none are read for it.
         let insecure = insecure || url.scheme() == "http";
         let own = lock(&self.shared.certificates).get(&host).cloned();
         let own = own.unwrap_or_default();
-        let key = (host.clone(), insecure, own.clone());
-        let mut clients = self
-            .shared
-            .clients
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let key = ClientKey {
+            host: host.clone(),
+            insecure,
+            bulk,
+            tls: own.clone(),
+        };
+        let mut clients = lock(&self.shared.clients);
         if let Some(client) = clients.get(&key) {
             return Ok(client.clone());
         }
         let config = &self.shared.config;
         let mut tls = tls::client_config(&host, insecure, &config.certs_dirs, &own)?;
-        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        tls.alpn_protocols = match bulk {
+            true => vec![b"http/1.1".to_vec()],
+            false => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        };
         let mut builder = Client::builder()
             .tls_backend_preconfigured(tls)
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(&config.user_agent)
             .connect_timeout(config.connect_timeout)
             .tcp_keepalive(Duration::from_secs(15))
-            .pool_idle_timeout(Duration::from_secs(30))
-            .http1_only();
+            .pool_idle_timeout(Duration::from_secs(30));
+        builder = match bulk {
+            true => builder.http1_only(),
+            false => builder
+                .http2_initial_stream_window_size(STREAM_WINDOW)
+                .http2_initial_connection_window_size(CONNECTION_WINDOW),
+        };
         if is_loopback(without_port(&host)) {
             builder = builder.no_proxy();
         }
@@ -282,12 +334,7 @@ impl Transport {
     }
 
     fn remember_plain(&self, host: &str) {
-        let mut known = self
-            .shared
-            .plain
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        known.insert(host.to_owned(), true);
+        lock(&self.shared.plain).insert(host.to_owned(), true);
     }
 }
 
@@ -358,6 +405,8 @@ enum Failure {
         not_tls: bool,
         /// Nobody listens there.
         refused: bool,
+        /// The connection broke, which it may not do again.
+        broken: bool,
     },
 }
 
@@ -366,12 +415,21 @@ impl Failure {
         let not_tls = is_not_tls(&error);
         let io = find_io(&error);
         let refused = io.is_some_and(|e| e.kind() == io::ErrorKind::ConnectionRefused);
+        let reason = go_reason(url, &error);
+        let cut = io.is_some_and(|e| {
+            use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+            matches!(
+                e.kind(),
+                ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof
+            )
+        });
         Self::Theirs {
             method: method.clone(),
             url: url.clone(),
-            reason: go_reason(url, &error),
             not_tls,
             refused,
+            broken: !not_tls && (cut || reason == "EOF"),
+            reason,
         }
     }
 

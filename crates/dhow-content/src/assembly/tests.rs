@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::path::Path;
+
 use super::*;
 
 fn store() -> (tempfile::TempDir, ContentStore) {

@@ -259,14 +259,15 @@ impl Repository {
         match request
             .header("range")
             .strip_prefix("bytes=")
-            .and_then(|r| r.strip_suffix('-'))
+            .and_then(|range| range.split_once('-'))
         {
-            Some(from) => {
+            Some((from, to)) => {
                 let from: usize = from.parse().unwrap();
-                let range = format!("bytes {from}-{}/{}", bytes.len() - 1, bytes.len());
+                let end = to.parse().map_or(bytes.len(), |to: usize| to + 1);
+                let range = format!("bytes {from}-{}/{}", end - 1, bytes.len());
                 Response {
                     status: 206,
-                    ..Response::ok(&bytes[from..])
+                    ..Response::ok(&bytes[from..end])
                 }
                 .header("content-range", range)
             }
