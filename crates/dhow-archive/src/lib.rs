@@ -51,7 +51,7 @@ mod xattrs;
 
 pub use apply::{Applied, ApplyOptions, ForeignLink, apply};
 pub use changes::{Change, ChangeKind, changes};
-pub use diff::diff;
+pub use diff::{diff, layer};
 pub use error::Error;
 pub use limits::Limits;
 pub use pack::{Packing, export, pack};

@@ -3,16 +3,19 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, major, minor, openat, readlinkat};
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, major, minor, openat, openat2,
+    readlinkat, unlinkat,
+};
 use rustix::io::Errno;
 
 use crate::Error;
-use crate::at::{is_whiteout, mtime};
-use crate::names::{as_path, join, to_path};
+use crate::at::{is_whiteout, mtime, stat_if_there, untouched};
+use crate::names::{as_path, join, split, to_path};
 use crate::tar::{Header, Kind, Mtime, Sink, Writer};
 use crate::walk::{Entry, walk};
 use crate::xattrs::{self, Target};
@@ -27,23 +30,32 @@ pub struct Written {
 }
 
 /// Writes trees into one archive.
-pub(crate) struct TreeWriter<W> {
+pub(crate) struct TreeWriter<'a, W> {
     writer: Writer<W>,
     /// Whether overlayfs' marks are turned into those of a layer's tar.
     layer: bool,
+    /// What is below a layer that is being made; whiteouts of nothing are removed then.
+    below: Option<Option<BorrowedFd<'a>>>,
     /// The files with several names that have been written, by device and inode.
     links: HashMap<(u64, u64), PathBuf>,
     written: Written,
 }
 
-impl<W: Sink> TreeWriter<W> {
+impl<'a, W: Sink> TreeWriter<'a, W> {
     pub(crate) fn new(out: W, layer: bool) -> Self {
         Self {
             writer: Writer::new(out),
             layer,
+            below: None,
             links: HashMap::new(),
             written: Written::default(),
         }
+    }
+
+    /// The same for a layer on top of `lower`.
+    pub(crate) fn over(mut self, lower: Option<BorrowedFd<'a>>) -> Self {
+        self.below = Some(lower);
+        self
     }
 
     /// Writes all that is in the directory `top`; names begin with `prefix`.
@@ -156,6 +168,14 @@ impl<W: Sink> TreeWriter<W> {
     }
 
     fn whiteout(&mut self, entry: &Entry<'_>, name: &[u8]) -> Result<(), Error> {
+        if let Some(below) = self.below
+            && !below.is_some_and(|below| is_there(below, entry.path))
+        {
+            return untouched(entry.parent, || {
+                unlinkat(entry.parent, entry.name, AtFlags::empty())
+            })
+            .map_err(|e| Error::file("remove", as_path(entry.path), e));
+        }
         let parent = &name[..name.len() - entry.name.len()];
         let name = [parent, b".wh.", entry.name].concat();
         let mtime = seconds(entry.stat);
@@ -164,6 +184,20 @@ impl<W: Sink> TreeWriter<W> {
             ..Header::file(to_path(&name), 0o600, 0)
         })
     }
+}
+
+/// Whether there is anything at this path, which leads through directories only.
+fn is_there(root: BorrowedFd<'_>, path: &[u8]) -> bool {
+    let (parent, name) = split(path);
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
+    let parent = match parent {
+        b"" => b".",
+        parent => parent,
+    };
+    openat2(root, parent, flags, Mode::empty(), resolve)
+        .and_then(|parent| stat_if_there(parent, name))
+        .is_ok_and(|found| found.is_some())
 }
 
 /// What a tar says about a file; times in whole seconds, as Docker writes them.

@@ -2,10 +2,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::Error;
 use crate::lookup::Reach;
 use crate::records::{LeaseRecord, SourceRecord};
 use crate::store::Store;
+use crate::{Error, HeldContent};
 
 /// How long content of unfinished pulls is kept for the next attempt.
 const UNFINISHED: SignedDuration = SignedDuration::from_hours(24);
@@ -60,10 +60,13 @@ impl Store {
 
     /// Everything that records and unfinished work lead to.
     pub(crate) fn live(&self) -> Result<Reach, Error> {
-        let mut live = Reach::default();
-        for (_, record) in self.records()?.iter() {
-            live.add(self.reach(&record.target));
-        }
+        let mut live = self.named()?;
+        self.db.read(|tx| {
+            tx.visit::<HeldContent>(|_, held| {
+                live.blobs.extend(&held.digests);
+                live.chains.extend(held.digests);
+            })
+        })?;
         let now = Timestamp::now();
         for (key, lease) in self.db.list::<LeaseRecord>()? {
             if now.duration_since(lease.since) > UNFINISHED {

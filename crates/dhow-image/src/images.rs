@@ -1,5 +1,6 @@
 //! The handle to all images.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use dhow_content::ContentStore;
@@ -12,8 +13,8 @@ use tokio_util::io::SyncIoBridge;
 
 use crate::store::Store;
 use crate::{
-    BundledImage, CheckOptions, CommitOptions, Deleted, Error, Finding, HistoryEntry, Image,
-    ImportOptions, InUse, PlatformImage, Progress, ProgressSender, Pruned,
+    BaseImage, BundledImage, CheckOptions, CommitOptions, Deleted, Error, Finding, HistoryEntry,
+    Image, ImportOptions, InUse, PlatformImage, Progress, ProgressSender, Protection, Pruned,
 };
 
 /// What images are made of.
@@ -126,6 +127,39 @@ impl Images {
         self.store
             .pull(&reference, platform, credentials, progress)
             .await
+    }
+
+    /// Has an image here and unpacked for something to be built on it, without giving it a name; `reference` has a
+    /// digest. It is kept while the protection lives, and what of it is not held then for a day.
+    ///
+    /// # Errors
+    /// When it is neither here nor can be fetched, or is not for the platform.
+    pub async fn fetch(
+        &self,
+        reference: &Reference,
+        platform: Option<&Platform>,
+        credentials: &Credentials,
+        progress: &ProgressSender,
+    ) -> Result<(BaseImage, Protection), Error> {
+        self.store
+            .fetch(reference, platform, credentials, progress)
+            .await
+    }
+
+    /// Keeps blobs and layers from garbage collection. It waits for those that are just being removed; so ask whether
+    /// they are there after it.
+    #[must_use]
+    pub fn protect(&self, digests: impl IntoIterator<Item = Digest>) -> Protection {
+        Protection(self.store.leases.take(digests))
+    }
+
+    /// All blobs and layers (by chain id) that images' names lead to.
+    ///
+    /// # Errors
+    /// When the records can't be read.
+    pub fn named_content(&self) -> Result<HashSet<Digest>, Error> {
+        let reach = self.store.named()?;
+        Ok(reach.blobs.into_iter().chain(reach.chains).collect())
     }
 
     /// Sends an image to the registry of its name; without a tag every tag of the repository is sent (`all_tags`).

@@ -8,6 +8,7 @@
 //! transaction) unless said otherwise, the others are async and stop when their future is dropped, leaving the store
 //! consistent.
 
+mod base;
 mod build;
 mod changes;
 mod check;
@@ -32,6 +33,7 @@ mod store;
 mod types;
 mod unpack;
 
+pub use base::{BaseImage, HeldContent, Protection};
 pub use changes::apply_changes;
 pub use check::{CheckOptions, Finding};
 pub use error::Error;

@@ -16,7 +16,7 @@ use crate::lookup::{by_preference, chain_list, is_image};
 use crate::meter::Meter;
 use crate::records::{LeaseRecord, MOST_SOURCES, SourceRecord};
 use crate::store::{DocumentRef, Store};
-use crate::{Error, Image, Progress, ProgressSender};
+use crate::{BaseImage, Error, Image, Progress, ProgressSender, Protection};
 
 /// A pull under way.
 struct Pull<'a> {
@@ -94,6 +94,49 @@ impl Store {
         let loaded = self.loaded(&done.descriptor)?;
         let found = self.find(&reference.canonical())?;
         self.image(&target, loaded, &found.all)
+    }
+
+    /// Has the image of `reference`'s digest here and unpacked, without giving it a name.
+    pub(crate) async fn fetch(
+        self: &Arc<Self>,
+        reference: &Reference,
+        platform: Option<&Platform>,
+        credentials: &Credentials,
+        progress: &ProgressSender,
+    ) -> Result<(BaseImage, Protection), Error> {
+        let mut pull = Pull {
+            store: self,
+            repository: self.registry.repository(reference, credentials),
+            reference,
+            progress,
+            lease: self.leases.take(reference.digest().copied()),
+        };
+        let target = match reference.digest().and_then(|digest| self.described(digest)) {
+            Some(target) => target,
+            None => match pull.repository.resolve(reference).await {
+                Ok(target) => target,
+                Err(error) => return Err(pull.denied(error)),
+            },
+        };
+        pull.lease.extend([target.digest]);
+        let done = match pull.run(&target, platform).await {
+            Ok(done) => done,
+            Err(error) => {
+                drop(pull);
+                self.give_up(&target.digest, &error).await;
+                return Err(error);
+            }
+        };
+        if done.fetched {
+            self.flush_later();
+        }
+        let loaded = self.loaded(&done.descriptor)?;
+        let base = BaseImage {
+            manifest: loaded.descriptor,
+            layers: loaded.manifest.layers.clone(),
+            config: loaded.config,
+        };
+        Ok((base, Protection(pull.lease)))
     }
 
     /// After a failed pull: what can't be gone on with is removed, the rest is kept for the next attempt.

@@ -76,13 +76,17 @@ impl Folders {
     /// The upper directory is the root the container sees: it gets owner and mode of `top`, the topmost layer.
     pub(crate) fn make_container(&self, folder: &Path, top: Option<&Path>) -> Result<(), Error> {
         Self::rename_if_there(folder, &self.fresh("trash"))?;
-        let made = Self::make(folder, 0o700)
-            .and_then(|()| make_upper(&folder.join("upper"), top))
-            .and_then(|()| Self::make(&folder.join("work"), 0o700));
+        let made = Self::make(folder, 0o700).and_then(|()| Self::make_writable(folder, top));
         made.inspect_err(|_| {
             // The first error tells more; what is left is removed at the next start.
             let _ = Self::remove_dir(folder);
         })
+    }
+
+    /// Makes the upper and the work directory in `folder`; see [`Folders::make_container`].
+    pub(crate) fn make_writable(folder: &Path, top: Option<&Path>) -> Result<(), Error> {
+        make_upper(&folder.join("upper"), top)?;
+        Self::make(&folder.join("work"), 0o700)
     }
 
     /// Gives a finished directory its final name; what a crash left there goes away.

@@ -15,6 +15,11 @@
 //! ([`Mounts`]), [`Snapshots::changes`] and [`Snapshots::diff`] tell what the container has written,
 //! [`Snapshots::remove`] takes all of it away.
 //!
+//! # Life of a draft
+//!
+//! [`Snapshots::draft`] gives an upper directory that no container has; what a build's step writes to it becomes a layer
+//! ([`Snapshots::commit_draft`]) by a rename.
+//!
 //! # Death at any instruction
 //!
 //! Directories and records change together in one transaction that ends after the rename; what was between the two is
@@ -28,6 +33,7 @@
 //! `staging/<n>/`, `trash/<n>/`: emptied at each start. `skeleton/`: the lowest layer of every container, with the places
 //! that engines mount something on.
 
+mod draft;
 mod error;
 mod folders;
 mod layers;
@@ -38,6 +44,7 @@ mod skeleton;
 mod snapshots;
 mod staging;
 
+pub use draft::Draft;
 pub use error::Error;
 pub use mounts::Mounts;
 pub use record::{ChainId, LayerInfo};
