@@ -15,9 +15,10 @@ use tokio::sync::OnceCell;
 use crate::config::Config;
 use crate::connect::{self, Endpoint};
 use crate::context::{self, Target};
-use crate::error::{Error, Result, go_io};
+use crate::error::{Error, Result};
 use crate::request::{Body, Request};
 use crate::settings::{Globals, variable};
+use dhow_golang::io_text;
 
 /// The newest API version this client speaks: that of Docker's command line 28, whose scripts rely on fields that
 /// version 1.52 has dropped (`.NetworkSettings.IPAddress`).
@@ -243,7 +244,7 @@ impl Client {
     /// Docker's text for an engine that cannot be reached.
     fn unreachable(&self, error: &std::io::Error, path: &str) -> Error {
         let host = self.host().to_owned();
-        let reason = go_io(error);
+        let reason = io_text(error);
         match (&self.endpoint, error.kind()) {
             (Endpoint::Unix(socket), std::io::ErrorKind::PermissionDenied) => {
                 let socket = socket.display().to_string();
@@ -364,7 +365,7 @@ fn reason(error: &hyper::Error) -> String {
         innermost = source;
     }
     match innermost.downcast_ref::<std::io::Error>() {
-        Some(error) => go_io(error),
+        Some(error) => io_text(error),
         None => innermost.to_string(),
     }
 }

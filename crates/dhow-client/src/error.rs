@@ -1,6 +1,7 @@
 //! Why something asked of the engine or of the settings failed.
 
 use dhow_errdefs::{Classify, ErrorKind};
+use dhow_golang::io_text;
 
 /// What can fail with [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -80,20 +81,6 @@ impl Classify for Error {
 
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
-        Self::Text(go_io(&error))
-    }
-}
-
-/// An I/O error as Go words it: lower case, without the number.
-pub fn go_io(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or(&text);
-    let mut characters = text.chars();
-    match characters.next() {
-        // "Is a directory", but not "EOF" or "TLS …".
-        Some(first) if error.raw_os_error().is_some() => {
-            first.to_lowercase().chain(characters).collect()
-        }
-        _ => text.to_owned(),
+        Self::Text(io_text(&error))
     }
 }

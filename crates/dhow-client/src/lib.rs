@@ -24,7 +24,7 @@ mod tests;
 pub use client::{Autostart, Client, Hijacked, MAX_VERSION, RawStream, Response};
 pub use config::Config;
 pub use connect::{Connection, Stream};
-pub use error::{Error, Result, go_io};
+pub use error::{Error, Result};
 pub use filters::Filters;
 pub use request::{Body, Request};
 pub use settings::Globals;

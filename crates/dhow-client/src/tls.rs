@@ -10,8 +10,9 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::error::{Error, Result, go_io};
+use crate::error::{Error, Result};
 use crate::settings::TlsFiles;
+use dhow_golang::io_text;
 
 /// The system's certificates, for `https://` without files of one's own.
 const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -60,7 +61,7 @@ fn roots(path: &Path) -> Result<RootCertStore> {
 
 fn unusable(error: &dhow_tls::Error) -> Error {
     refused(&match error {
-        dhow_tls::Error::Read { source, .. } => format!("{error}: {}", go_io(source)),
+        dhow_tls::Error::Read { source, .. } => format!("{error}: {}", io_text(source)),
         dhow_tls::Error::Pem { source, .. } => format!("{error}: {source}"),
     })
 }

@@ -248,43 +248,44 @@ impl Scan<'_> {
 
     /// Everything up to the next quote, as it is.
     fn single_quoted(&mut self) -> Result<String, String> {
-        let mut text = String::new();
-        self.quote(&mut text);
-        loop {
-            match self.rest.peek() {
-                None => {
-                    return Err(
-                        "unexpected end of statement while looking for matching single-quote"
-                            .into(),
-                    );
-                }
-                Some('\'') => {
-                    self.quote(&mut text);
-                    return Ok(text);
-                }
-                Some(_) => text.extend(self.rest.next()),
-            }
-        }
+        self.quoted('\'', "single", |words, text| {
+            text.extend(words.rest.next());
+            Ok(())
+        })
     }
 
     /// Everything up to the next quote that is not escaped, variables substituted.
     fn double_quoted(&mut self) -> Result<String, String> {
+        self.quoted('"', "double", |words, text| {
+            match words.rest.peek() {
+                Some('$') => text.push_str(&words.dollar()?),
+                _ => words.quoted_letter(text),
+            }
+            Ok(())
+        })
+    }
+
+    /// From one quote to the next; `take` takes what is between them, piece by piece.
+    fn quoted(
+        &mut self,
+        quote: char,
+        kind: &str,
+        mut take: impl FnMut(&mut Self, &mut String) -> Result<(), String>,
+    ) -> Result<String, String> {
         let mut text = String::new();
         self.quote(&mut text);
         loop {
             match self.rest.peek() {
                 None => {
-                    return Err(
-                        "unexpected end of statement while looking for matching double-quote"
-                            .into(),
-                    );
+                    return Err(format!(
+                        "unexpected end of statement while looking for matching {kind}-quote"
+                    ));
                 }
-                Some('"') => {
+                Some(next) if *next == quote => {
                     self.quote(&mut text);
                     return Ok(text);
                 }
-                Some('$') => text.push_str(&self.dollar()?),
-                Some(_) => self.quoted_letter(&mut text),
+                Some(_) => take(self, &mut text)?,
             }
         }
     }

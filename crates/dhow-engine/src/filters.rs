@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use dhow_golang::{parse_bool, parse_duration};
 use jiff::Timestamp;
 use regex::{Regex, RegexBuilder};
 
@@ -79,11 +80,8 @@ impl Filters {
     pub fn flag(&self, key: &str, default: bool) -> Result<bool, Invalid> {
         let mut flag = None;
         for value in self.get(key) {
-            let parsed = match value.as_str() {
-                "1" | "true" | "True" | "TRUE" | "t" | "T" => true,
-                "0" | "false" | "False" | "FALSE" | "f" | "F" => false,
-                _ => return Err(Invalid::new(format!("invalid filter '{key}=[{value}]'"))),
-            };
+            let parsed = parse_bool(value)
+                .map_err(|_| Invalid::new(format!("invalid filter '{key}=[{value}]'")))?;
             if flag.is_some_and(|flag| flag != parsed) {
                 let values = self.get(key).join(" ");
                 return Err(Invalid::new(format!("invalid filter '{key}=[{values}]'")));
@@ -162,8 +160,9 @@ pub fn parse_time(text: &str, now: Timestamp) -> Result<Timestamp, Invalid> {
             .map_err(|_| fail())?;
         return Ok(zoned.timestamp());
     }
-    if let Ok(duration) = text.parse::<jiff::SignedDuration>() {
-        return now.checked_sub(duration).map_err(|_| fail());
+    if let Ok(before) = parse_duration(text) {
+        let before = jiff::SignedDuration::from_nanos(before);
+        return now.checked_sub(before).map_err(|_| fail());
     }
     Err(fail())
 }

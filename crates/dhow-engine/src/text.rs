@@ -98,16 +98,6 @@ pub(crate) fn command(record: &ContainerRecord) -> String {
     text
 }
 
-/// An error of the system in Go's words: lower case, without its number.
-pub(crate) fn go_error(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error ").next().unwrap_or(&text);
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| {
-        first.to_lowercase().chain(letters).collect()
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,13 +121,6 @@ mod tests {
         for (seconds, wanted) in cases {
             assert_eq!(human(Duration::from_secs(seconds)), wanted);
         }
-    }
-
-    #[test]
-    fn errors_are_gos() {
-        let error = std::io::Error::from(rustix::io::Errno::ROFS);
-        assert_eq!(go_error(&error), "read-only file system");
-        assert_eq!(go_error(&std::io::Error::other("")), "");
     }
 
     #[test]

@@ -4,6 +4,6 @@ mod connection;
 mod tls;
 mod url;
 
-pub(crate) use connection::{Connection, Target, go_text};
+pub(crate) use connection::{Connection, Target};
 pub(crate) use tls::{Tls, TlsFiles};
 pub(crate) use url::{Url, host_port};

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use dhow_golang::{atoi, parse_bool, parse_duration, parse_uint};
+
 /// The options of a log, by name.
 pub(crate) type Options = BTreeMap<String, String>;
 
@@ -11,84 +13,26 @@ pub(crate) fn text<'a>(options: &'a Options, name: &str) -> &'a str {
     options.get(name).map_or("", String::as_str)
 }
 
-/// A truth value as Go's `strconv.ParseBool` reads it.
+/// A truth value.
 pub(crate) fn truth(text: &str) -> Result<bool, String> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(syntax("ParseBool", text)),
-    }
+    parse_bool(text).map_err(|error| error.to_string())
 }
 
-/// A whole number as Go's `strconv.Atoi` reads it.
+/// A whole number.
 pub(crate) fn integer(text: &str) -> Result<i64, String> {
-    text.parse().map_err(|_| syntax("Atoi", text))
+    atoi(text).map_err(|error| error.to_string())
 }
 
-/// A number that is not negative, of at most `bits` bits, as Go's `strconv.ParseUint` reads it.
+/// A number that is not negative, of at most `bits` bits.
 pub(crate) fn unsigned(text: &str, bits: u32) -> Result<u64, String> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    match text.parse::<u64>() {
-        Ok(number) if digits && (bits == 64 || number >> bits == 0) => Ok(number),
-        _ if digits => Err(format!(
-            "strconv.ParseUint: parsing \"{text}\": value out of range"
-        )),
-        _ => Err(syntax("ParseUint", text)),
-    }
+    parse_uint(text, 10, bits).map_err(|error| error.to_string())
 }
 
-fn syntax(function: &str, text: &str) -> String {
-    format!("strconv.{function}: parsing \"{text}\": invalid syntax")
-}
-
-/// The units of a duration, and their length in nanoseconds.
-const UNITS: [(&str, f64); 8] = [
-    ("ns", 1.0),
-    ("us", 1e3),
-    ("µs", 1e3),
-    ("μs", 1e3),
-    ("ms", 1e6),
-    ("s", 1e9),
-    ("m", 60e9),
-    ("h", 3600e9),
-];
-
-/// A length of time like `1.5s` or `1m30s`, as Go's `time.ParseDuration` reads it; negative ones come with `true`.
+/// A length of time like `1.5s` or `1m30s`; negative ones come with `true`.
 pub(crate) fn duration(text: &str) -> Result<(Duration, bool), String> {
-    let invalid = || format!("time: invalid duration \"{text}\"");
-    let (negative, mut rest) = match text.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, text.strip_prefix('+').unwrap_or(text)),
-    };
-    if rest == "0" {
-        return Ok((Duration::ZERO, false));
-    }
-    if rest.is_empty() {
-        return Err(invalid());
-    }
-    let mut nanos = 0.0;
-    while !rest.is_empty() {
-        let digits = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(rest.len());
-        let number: f64 = rest[..digits].parse().map_err(|_| invalid())?;
-        rest = &rest[digits..];
-        let letters = rest
-            .find(|c: char| c.is_ascii_digit() || c == '.')
-            .unwrap_or(rest.len());
-        let unit = &rest[..letters];
-        if unit.is_empty() {
-            return Err(format!("time: missing unit in duration \"{text}\""));
-        }
-        let Some((_, scale)) = UNITS.iter().find(|(name, _)| *name == unit) else {
-            return Err(format!(
-                "time: unknown unit \"{unit}\" in duration \"{text}\""
-            ));
-        };
-        nanos += number * scale;
-        rest = &rest[letters..];
-    }
-    Ok((Duration::from_nanos(truncate(nanos)), negative))
+    let nanoseconds = parse_duration(text).map_err(|error| error.to_string())?;
+    let time = Duration::from_nanos(nanoseconds.unsigned_abs());
+    Ok((time, nanoseconds < 0))
 }
 
 /// A size like `10m`, `1.5 kB` or `2GiB`, as Docker's `go-units` reads it, with units in powers of `base`.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
+use dhow_golang::parse_bool;
 use jiff::Timestamp;
 
 use crate::host::Host;
@@ -13,7 +14,6 @@ use crate::networks::{Networks, delete};
 use crate::record::is_predefined;
 use crate::state::{
     OPTION_BINDING, OPTION_DEFAULT, OPTION_ICC, OPTION_MASQUERADE, OPTION_MTU, OPTION_NAME,
-    is_false, is_true,
 };
 use crate::{
     AddressPool, CreateNetwork, Driver, Error, Ipam, IpamConfig, NetworkRecord, NetworksConfig,
@@ -338,7 +338,7 @@ fn validate_option(key: &str, value: &str) -> Result<(), Error> {
                 .is_ok_and(|mtu: u32| (68..=65535).contains(&mtu)),
             go("Atoi"),
         ),
-        OPTION_ICC | OPTION_MASQUERADE => (is_true(value) || is_false(value), go("ParseBool")),
+        OPTION_ICC | OPTION_MASQUERADE => (parse_bool(value).is_ok(), go("ParseBool")),
         OPTION_NAME => {
             let fits = (1..16).contains(&value.len()) && !matches!(value, "." | "..");
             let plain = value

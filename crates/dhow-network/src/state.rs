@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use dhow_golang::parse_bool;
+
 use crate::nft::{NetworkPlan, Plan, PortPlan};
 use crate::{Driver, Endpoint, EndpointState, Error, NetworkRecord, PortBinding};
 
@@ -183,7 +185,12 @@ pub(crate) fn interface_number(endpoint: &Endpoint) -> u32 {
 }
 
 fn network_plan(network: &NetworkRecord, devices: &HashMap<String, Device>) -> Option<NetworkPlan> {
-    let on = |key: &str| network.options.get(key).is_none_or(|value| is_true(value));
+    let on = |key: &str| {
+        network
+            .options
+            .get(key)
+            .is_none_or(|value| parse_bool(value) == Ok(true))
+    };
     Some(NetworkPlan {
         device: network.device.clone()?,
         index: devices.get(&network.id)?.index,
@@ -199,17 +206,7 @@ pub(crate) fn icc(network: &NetworkRecord) -> bool {
     network
         .options
         .get(OPTION_ICC)
-        .is_none_or(|value| is_true(value))
-}
-
-/// As Go's `strconv.ParseBool` has it.
-pub(crate) fn is_true(value: &str) -> bool {
-    matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True")
-}
-
-/// As Go's `strconv.ParseBool` has it.
-pub(crate) fn is_false(value: &str) -> bool {
-    matches!(value, "0" | "f" | "F" | "false" | "FALSE" | "False")
+        .is_none_or(|value| parse_bool(value) == Ok(true))
 }
 
 /// The endpoint's published ports for the table.

@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::ENDPOINT;
 use super::store::{Material, create};
 use crate::config::Config;
-use crate::error::{Error, Result, go_io};
+use crate::error::{Error, Result};
+use dhow_golang::io_text;
 
 /// An archive, and each file in it, may have this many bytes.
 const LARGEST: u64 = 10 << 20;
@@ -65,7 +66,7 @@ pub fn import(config: &Config, name: &str, mut archive: impl Read) -> Result<()>
 
 fn read(bytes: &[u8]) -> Result<(Value, Material)> {
     let invalid = |error: io::Error| match error.raw_os_error() {
-        Some(_) => Error::text(go_io(&error)),
+        Some(_) => Error::text(io_text(&error)),
         None => Error::text("archive/tar: invalid tar header"),
     };
     let mut document = None;

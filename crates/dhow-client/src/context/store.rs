@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use super::{DEFAULT, ENDPOINT};
 use crate::config::Config;
-use crate::error::{Error, Result, go_io};
+use crate::error::{Error, Result};
+use dhow_golang::io_text;
 
 /// Certificates and keys of a context's engine, by file name: `ca.pem`, `cert.pem`, `key.pem`.
 pub type Material = Vec<(String, Vec<u8>)>;
@@ -182,5 +183,5 @@ fn gone(outcome: io::Result<()>) -> io::Result<()> {
 }
 
 fn failed(path: &Path, error: &io::Error) -> Error {
-    Error::text(format!("open {}: {}", path.display(), go_io(error)))
+    Error::text(format!("open {}: {}", path.display(), io_text(error)))
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use dhow_golang::{parse_duration, parse_int};
+
 use crate::flags::{Flags, Takes};
 use crate::parse::Node;
 
@@ -74,67 +76,21 @@ fn retries(flags: &Flags) -> Result<u32, String> {
     let Some(text) = flags.value("retries") else {
         return Ok(0);
     };
-    let wrong = |why| format!("strconv.ParseInt: parsing {text:?}: {why}");
-    let number: i64 = match text.parse::<i128>() {
-        Ok(number) => i64::try_from(number).map_err(|_| wrong("value out of range"))?,
-        Err(_) => return Err(wrong("invalid syntax")),
-    };
-    if number < 0 {
-        return Err(format!("--retries cannot be negative ({number})"));
-    }
-    u32::try_from(number).map_err(|_| wrong("value out of range"))
+    let number = parse_int(text, 10, 32).map_err(|error| error.to_string())?;
+    u32::try_from(number).map_err(|_| format!("--retries cannot be negative ({number})"))
 }
 
 fn time(flags: &Flags, name: &str) -> Result<Option<Duration>, String> {
     let Some(text) = flags.value(name).filter(|text| !text.is_empty()) else {
         return Ok(None);
     };
-    let (negative, time) = duration(text)?;
-    if time.is_zero() {
+    let nanoseconds = parse_duration(text).map_err(|error| error.to_string())?;
+    if nanoseconds == 0 {
         return Ok(None);
     }
-    if negative || time < Duration::from_millis(1) {
+    let time = Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(0));
+    if time < Duration::from_millis(1) {
         return Err(format!("Interval {name:?} cannot be less than 1ms"));
     }
     Ok(Some(time))
-}
-
-/// Reads a time as Go writes it: `1h2m3.5s`; also whether it is negative.
-fn duration(text: &str) -> Result<(bool, Duration), String> {
-    let invalid = || format!("time: invalid duration {text:?}");
-    let (negative, mut rest) = match text.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, text.strip_prefix('+').unwrap_or(text)),
-    };
-    if rest == "0" {
-        return Ok((negative, Duration::ZERO));
-    }
-    if rest.is_empty() {
-        return Err(invalid());
-    }
-    let mut total = 0.0_f64;
-    while !rest.is_empty() {
-        let digits = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(rest.len());
-        let number: f64 = rest[..digits].parse().map_err(|_| invalid())?;
-        rest = &rest[digits..];
-        let letters = rest
-            .find(|c: char| c.is_ascii_digit() || c == '.')
-            .unwrap_or(rest.len());
-        let seconds = match &rest[..letters] {
-            "" => return Err(format!("time: missing unit in duration {text:?}")),
-            "ns" => 1e-9,
-            "us" | "µs" | "μs" => 1e-6,
-            "ms" => 1e-3,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
-            unit => return Err(format!("time: unknown unit {unit:?} in duration {text:?}")),
-        };
-        total += number * seconds;
-        rest = &rest[letters..];
-    }
-    let time = Duration::try_from_secs_f64(total).map_err(|_| invalid())?;
-    Ok((negative, time))
 }

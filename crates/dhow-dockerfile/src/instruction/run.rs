@@ -398,11 +398,7 @@ impl Device {
 }
 
 fn boolean(key: &str, value: &str) -> Result<bool, String> {
-    match value {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(format!("invalid value for {key}: {value}")),
-    }
+    dhow_golang::parse_bool(value).map_err(|_| format!("invalid value for {key}: {value}"))
 }
 
 fn number(key: &str, value: &str, radix: u32) -> Result<u32, String> {

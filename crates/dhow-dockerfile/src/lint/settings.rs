@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use dhow_golang::{NumberError, parse_bool};
+
 use super::Rule;
 
 /// Which checks run, and whether what they find is an error.
@@ -26,14 +28,12 @@ pub enum SettingsError {
     #[error("failed to parse check options: invalid check option {0:?}")]
     Unknown(String),
     /// Its value is none.
-    #[error(
-        "failed to parse check options: failed to parse check option {option:?}: strconv.ParseBool: parsing {value:?}: invalid syntax"
-    )]
+    #[error("failed to parse check options: failed to parse check option {option:?}: {source}")]
     NoBoolean {
         /// The whole option.
         option: String,
-        /// Its value.
-        value: String,
+        /// What is wrong with its value.
+        source: NumberError,
     },
 }
 
@@ -53,16 +53,10 @@ impl Settings {
                 "skip" => settings.skip = Names::read(value),
                 "experimental" => settings.experimental = Names::read(value),
                 "error" => {
-                    settings.error = match value {
-                        "1" | "t" | "T" | "true" | "TRUE" | "True" => true,
-                        "0" | "f" | "F" | "false" | "FALSE" | "False" => false,
-                        _ => {
-                            return Err(SettingsError::NoBoolean {
-                                option: option.to_owned(),
-                                value: value.to_owned(),
-                            });
-                        }
-                    }
+                    settings.error = parse_bool(value).map_err(|source| {
+                        let option = option.to_owned();
+                        SettingsError::NoBoolean { option, source }
+                    })?;
                 }
                 other => return Err(SettingsError::Unknown(other.to_owned())),
             }

@@ -17,7 +17,7 @@ use crate::files::{self, Ground, Purpose, Running, View};
 use crate::services::blocking;
 use crate::store::Container;
 use crate::streams::{ByteStream, written};
-use crate::{Error, Result, text};
+use crate::{Error, Result};
 
 /// How much is read of an archive at once.
 const BUFFER: usize = 256 * 1024;
@@ -213,7 +213,7 @@ impl Asked {
             Cause::File { step, path, source } => {
                 file_error(step, &path, &source).unwrap_or_else(missing)
             }
-            Cause::Read(source) => Error::Refused(text::go_error(&source)),
+            Cause::Read(source) => Error::Refused(dhow_golang::io_text(&source)),
             Cause::Malformed { reason } => Error::Refused(format!("archive/tar: {reason}")),
             Cause::Outside { path } => Error::Refused(format!("invalid entry name {path:?}")),
             other => Error::Refused(dhow_errdefs::chain(&other).to_string()),
@@ -224,7 +224,7 @@ impl Asked {
 /// A step on a file that failed; nothing when the file was missing.
 fn file_error(step: &str, path: &Path, source: &std::io::Error) -> Option<Error> {
     (source.kind() != std::io::ErrorKind::NotFound).then(|| {
-        let reason = text::go_error(source);
+        let reason = dhow_golang::io_text(source);
         Error::Refused(format!("{step} {}: {reason}", path.display()))
     })
 }

@@ -39,7 +39,7 @@ impl Journald {
         if !path.exists() {
             return Err("journald is not enabled on this host".into());
         }
-        let socket = UnixDatagram::unbound().map_err(|error| crate::net::go_text(&error))?;
+        let socket = UnixDatagram::unbound().map_err(|error| dhow_golang::io_text(&error))?;
         Ok(Self {
             path: path.to_owned(),
             socket,

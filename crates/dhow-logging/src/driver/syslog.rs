@@ -8,9 +8,10 @@ use self::format::{Format, Formatter};
 use super::Driver;
 use super::link::Link;
 use crate::entry::Entry;
-use crate::net::{Target, Tls, TlsFiles, Url, go_text, host_port};
+use crate::net::{Target, Tls, TlsFiles, Url, host_port};
 use crate::options::{Options, text, unsigned};
 use crate::{Error, LogConfig, Stream};
+use dhow_golang::io_text;
 
 /// Its own options.
 pub(crate) const OPTIONS: &[&str] = &[
@@ -54,7 +55,7 @@ fn target(address: &str) -> Result<Option<Target>, String> {
         let path = PathBuf::from(url.path);
         match std::fs::metadata(&path) {
             Ok(_) => Ok(path),
-            Err(error) => Err(format!("stat {}: {}", path.display(), go_text(&error))),
+            Err(error) => Err(format!("stat {}: {}", path.display(), io_text(&error))),
         }
     };
     let host = || {

@@ -6,6 +6,8 @@ use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use dhow_golang::io_text;
+
 use super::Tls;
 
 /// How long a connection may take to be made.
@@ -86,7 +88,7 @@ impl Target {
             }
         };
         let connection = Connection { wire };
-        connection.patience(PATIENCE).map_err(|e| go_text(&e))?;
+        connection.patience(PATIENCE).map_err(|e| io_text(&e))?;
         Ok(connection)
     }
 
@@ -185,18 +187,7 @@ fn dialled(network: &str, address: &str, error: &io::Error) -> String {
     if error.kind() == io::ErrorKind::TimedOut {
         return format!("dial {network} {address}: i/o timeout");
     }
-    format!("dial {network} {address}: connect: {}", go_text(error))
-}
-
-/// An error of the system as Go says it: without its number, and in lower case.
-pub(crate) fn go_text(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let mut characters = text.chars();
-    match characters.next() {
-        Some(first) => first.to_lowercase().chain(characters).collect(),
-        None => String::new(),
-    }
+    format!("dial {network} {address}: connect: {}", io_text(error))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use super::go_text;
+use dhow_golang::io_text;
 
 /// The files that say whom to trust and who we are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -81,7 +81,7 @@ impl Tls {
             ClientConnection::new(Arc::clone(&self.0), name).map_err(|error| error.to_string())?;
         plain
             .set_read_timeout(Some(super::connection::DIAL))
-            .map_err(|error| go_text(&error))?;
+            .map_err(|error| io_text(&error))?;
         while connection.is_handshaking() {
             connection
                 .complete_io(&mut plain)
@@ -102,14 +102,14 @@ fn refusal(error: &io::Error) -> String {
             CertificateError::Expired | CertificateError::ExpiredContext { .. },
         )) => unverified("certificate has expired or is not yet valid"),
         Some(other) => format!("tls: {other}"),
-        None => go_text(error),
+        None => io_text(error),
     }
 }
 
 fn text(error: &dhow_tls::Error) -> String {
     match error {
         dhow_tls::Error::Read { path, source } => {
-            format!("open {}: {}", path.display(), go_text(source))
+            format!("open {}: {}", path.display(), io_text(source))
         }
         other => dhow_errdefs::chain(other).to_string(),
     }

@@ -1,5 +1,6 @@
 //! `GET /system/df`: which kinds of things are measured, and in which of its two forms.
 
+use dhow_golang::parse_bool;
 use serde_json::{Value, json};
 
 use crate::ApiVersion;
@@ -57,14 +58,8 @@ pub(crate) fn wanted(version: ApiVersion, query: &Query) -> Result<Wanted> {
         && let Some(verbose) = query.some("verbose")
     {
         wanted.legacy = false;
-        wanted.items = match verbose {
-            "1" | "t" | "T" | "true" | "TRUE" | "True" => true,
-            "0" | "f" | "F" | "false" | "FALSE" | "False" => false,
-            other => {
-                let text = format!("invalid value for verbose: {other}");
-                return Err(ApiError::invalid(text));
-            }
-        };
+        wanted.items = parse_bool(verbose)
+            .map_err(|_| ApiError::invalid(format!("invalid value for verbose: {verbose}")))?;
     }
     Ok(wanted)
 }

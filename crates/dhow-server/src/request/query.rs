@@ -4,6 +4,7 @@ use std::num::IntErrorKind;
 
 use axum::extract::FromRequestParts;
 use dhow_errdefs::ErrorKind;
+use dhow_golang::parse_bool;
 use dhow_oci::Platform;
 use http::request::Parts;
 use jiff::Timestamp;
@@ -76,11 +77,10 @@ impl Query {
     /// The flag `key` where only Go's words for true and false will do.
     pub(crate) fn strict_flag(&self, key: &str) -> Result<bool> {
         match self.get(key) {
-            "" | "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-            "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-            other => Err(ApiError::invalid(format!(
-                "invalid value for {key}: {other}: strconv.ParseBool: parsing {other:?}: invalid syntax"
-            ))),
+            "" => Ok(false),
+            text => parse_bool(text).map_err(|error| {
+                ApiError::invalid(format!("invalid value for {key}: {text}: {error}"))
+            }),
         }
     }
 
