@@ -1,5 +1,10 @@
-//! What Dhow has and Docker hasn't: `system fsck` and `why`.
+//! What Dhow has and Docker hasn't: `system fsck`, `why`, restarts of the unhealthy, changed ports and variables.
 #![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
+
+#[path = "own/unhealthy.rs"]
+mod unhealthy;
+#[path = "own/update.rs"]
+mod update;
 
 use std::fs;
 use std::path::PathBuf;

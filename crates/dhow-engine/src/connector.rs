@@ -2,8 +2,11 @@
 //!
 //! All calls block for well under a millisecond.
 
+use std::os::fd::OwnedFd;
+
 use dhow_network::{
-    CreateNetwork, Endpoint, EndpointRequest, Error, IpamUsage, NetworkRecord, Networks, Reserved,
+    CreateNetwork, Endpoint, EndpointRequest, Error, IpamUsage, NetworkRecord, Networks,
+    PortBinding, PortRequest, Reserved,
 };
 
 /// The networks of an engine; see [`Networks`] for the contracts.
@@ -43,6 +46,21 @@ pub trait Connector: Send + Sync + 'static {
     /// # Errors
     /// See [`Networks::attach_pid`].
     fn attach(&self, endpoint_id: &str, pid: u32) -> Result<Endpoint, Error>;
+    /// Takes further host ports for an endpoint.
+    ///
+    /// # Errors
+    /// See [`Networks::take_ports`].
+    fn take_ports(
+        &self,
+        endpoint_id: &str,
+        requests: &[PortRequest],
+        given_up: &[PortBinding],
+    ) -> Result<(Vec<PortBinding>, Vec<OwnedFd>), Error>;
+    /// Publishes these ports of an endpoint, and no others.
+    ///
+    /// # Errors
+    /// See [`Networks::publish`].
+    fn publish(&self, endpoint_id: &str, ports: Vec<PortBinding>) -> Result<Endpoint, Error>;
     /// Gives endpoints back: one of them, or all of the container's when none is named.
     ///
     /// # Errors
@@ -90,6 +108,19 @@ impl Connector for Networks {
 
     fn attach(&self, endpoint_id: &str, pid: u32) -> Result<Endpoint, Error> {
         self.attach_pid(endpoint_id, pid)
+    }
+
+    fn take_ports(
+        &self,
+        endpoint_id: &str,
+        requests: &[PortRequest],
+        given_up: &[PortBinding],
+    ) -> Result<(Vec<PortBinding>, Vec<OwnedFd>), Error> {
+        self.take_ports(endpoint_id, requests, given_up)
+    }
+
+    fn publish(&self, endpoint_id: &str, ports: Vec<PortBinding>) -> Result<Endpoint, Error> {
+        self.publish(endpoint_id, ports)
     }
 
     fn release(&self, container_id: &str, endpoint_id: Option<&str>) -> Result<(), Error> {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use dhow_oci::runtime::LinuxResources;
 use dhow_shim::{
-    AttachRequest, Created, ExecRequest, ExecStarted, ExitRecord, Shim, ShimConfig, ShimEvent,
-    ShimState,
+    AttachRequest, Created, ExecRequest, ExecStarted, ExitRecord, HeldPort, Shim, ShimConfig,
+    ShimEvent, ShimState,
 };
 use futures::future::BoxFuture;
 use tokio::net::UnixStream;
@@ -59,6 +59,8 @@ pub trait Supervised: Send + Sync + 'static {
     fn update(&self, resources: LinuxResources) -> Answer<'_, ()>;
     /// The host's ids of the processes.
     fn pids(&self) -> Answer<'_, Vec<u32>>;
+    /// Takes more sockets to hold, and lets go of those that are not at places to keep.
+    fn hold(&self, sockets: Vec<OwnedFd>, keep: Option<Vec<HeldPort>>) -> Answer<'_, ()>;
 }
 
 /// The real thing: shim processes started from a program.
@@ -130,6 +132,10 @@ impl Supervised for Shim {
 
     fn pids(&self) -> Answer<'_, Vec<u32>> {
         Box::pin(self.pids())
+    }
+
+    fn hold(&self, sockets: Vec<OwnedFd>, keep: Option<Vec<HeldPort>>) -> Answer<'_, ()> {
+        Box::pin(self.hold(sockets, keep))
     }
 }
 

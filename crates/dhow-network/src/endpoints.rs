@@ -53,7 +53,10 @@ impl Networks {
                     &request.ports,
                     self.default_bind(&network),
                     endpoint.ip,
-                    &taken,
+                    &ports::Taken {
+                        ports: &taken,
+                        given_up: &[],
+                    },
                     &mut state.next_port,
                 );
                 let external = |source| Error::External {
@@ -270,7 +273,7 @@ impl Networks {
     }
 
     /// Where the network publishes ports by default.
-    fn default_bind(&self, network: &NetworkRecord) -> IpAddr {
+    pub(crate) fn default_bind(&self, network: &NetworkRecord) -> IpAddr {
         let own = network
             .options
             .get(OPTION_BINDING)

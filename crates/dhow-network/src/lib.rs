@@ -24,6 +24,7 @@ mod networks;
 mod nft;
 mod ports;
 mod prefix;
+mod publish;
 mod record;
 mod state;
 mod sweeper;

@@ -17,12 +17,12 @@ const FALLBACK: (u16, u16) = (49153, 65535);
 
 /// Chooses and binds a host port for each request, all or none.
 ///
-/// `taken` are the ports of other containers; `next` is where the search for an ephemeral port goes on.
+/// `next` is where the search for an ephemeral port goes on.
 pub(crate) fn reserve(
     requests: &[PortRequest],
     default_ip: IpAddr,
     container: Option<Ipv4Addr>,
-    taken: &[PortBinding],
+    taken: &Taken<'_>,
     next: &mut u16,
 ) -> Result<(Vec<PortBinding>, Vec<OwnedFd>), PortError> {
     let mut bindings: Vec<PortBinding> = Vec::with_capacity(requests.len());
@@ -41,6 +41,7 @@ pub(crate) fn reserve(
                 host_port: port,
             };
             if taken
+                .ports
                 .iter()
                 .chain(&bindings)
                 .any(|other| clashes(other, &binding))
@@ -49,6 +50,11 @@ pub(crate) fn reserve(
                     ip: host_ip.to_string(),
                     port,
                 });
+            }
+            if taken.given_up.iter().any(|own| same_place(own, &binding)) {
+                // Its socket is there.
+                bindings.push(binding);
+                return Ok(());
             }
             let socket =
                 hold(request.protocol, host_ip, port).map_err(|source| PortError::Bind {
@@ -74,6 +80,20 @@ pub(crate) fn reserve(
         }
     }
     Ok((bindings, held))
+}
+
+/// Ports that can't be had.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Taken<'a> {
+    /// Those of containers.
+    pub(crate) ports: &'a [PortBinding],
+    /// Those that the container is just giving up: it may have them again, with the sockets that hold them.
+    pub(crate) given_up: &'a [PortBinding],
+}
+
+/// Whether both are at the same place on the host.
+fn same_place(a: &PortBinding, b: &PortBinding) -> bool {
+    (a.protocol, a.host_ip, a.host_port) == (b.protocol, b.host_ip, b.host_port)
 }
 
 /// Whether two published ports can't both be.
@@ -203,7 +223,10 @@ mod tests {
             requests,
             IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             Some(Ipv4Addr::new(172, 17, 0, 2)),
-            taken,
+            &Taken {
+                ports: taken,
+                given_up: &[],
+            },
             &mut 0,
         )
     }
@@ -253,6 +276,26 @@ mod tests {
             error.to_string(),
             "Bind for 127.0.0.1:18099 failed: port is already allocated"
         );
+    }
+
+    #[test]
+    fn a_port_that_is_given_up_is_had_again_without_a_socket() {
+        let other = TcpListener::bind((LOCAL, 0)).unwrap();
+        let port = other.local_addr().unwrap().port();
+        let wanted = [request(Protocol::Tcp, HostPorts::one(port))];
+        let given_up = PortBinding {
+            protocol: Protocol::Tcp,
+            container_port: 1,
+            host_ip: IpAddr::V4(LOCAL),
+            host_port: port,
+        };
+        let taken = Taken {
+            ports: &[],
+            given_up: &[given_up],
+        };
+        let (ports, held) = reserve(&wanted, IpAddr::V4(LOCAL), None, &taken, &mut 0).unwrap();
+        assert_eq!((ports[0].host_port, held.len()), (port, 0));
+        assert_eq!(ports[0].container_port, 80);
     }
 
     #[test]

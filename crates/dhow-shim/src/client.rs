@@ -12,7 +12,7 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
 use self::connection::Connection;
-use crate::protocol::{Request, Response};
+use crate::protocol::{HeldPort, MOST_DESCRIPTORS, Request, Response};
 use crate::{AttachRequest, Error, ExecRequest, ExecState, ShimConfig, ShimEvent, ShimState};
 
 /// How many events wait for a slow subscriber.
@@ -253,6 +253,32 @@ impl Shim {
         }
     }
 
+    /// Gives the shim sockets to hold as those it was spawned with, for as long as it runs, and then lets it close
+    /// those it holds at other places than `keep`; without `keep`, it keeps all.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], of the kind `NotImplemented` by a shim of an older release; some of the sockets may be held
+    /// then, which a `keep` without them makes good.
+    pub async fn hold(
+        &self,
+        sockets: Vec<OwnedFd>,
+        keep: Option<Vec<HeldPort>>,
+    ) -> Result<(), Error> {
+        for some in sockets.chunks(MOST_DESCRIPTORS) {
+            let request = Request::Hold {
+                sent: some.len(),
+                keep: None,
+            };
+            let mut connection = self.connection().await?;
+            connection.send_with(&request, some).await?;
+            self.answered(connection).await?;
+        }
+        match keep {
+            Some(_) => self.done(&Request::Hold { sent: 0, keep }).await,
+            None => Ok(()),
+        }
+    }
+
     async fn done(&self, request: &Request) -> Result<(), Error> {
         match self.call(request).await? {
             Response::Done => Ok(()),
@@ -285,6 +311,21 @@ impl Shim {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Waits for "done" on a connection, and puts it back.
+    async fn answered(&self, mut connection: Connection) -> Result<(), Error> {
+        match connection.receive().await {
+            Ok(Response::Done) => self.put_back(connection),
+            Ok(other) => return Err(self.unexpected(&other)),
+            Err(error) => {
+                if matches!(error, Error::Refused { .. }) {
+                    self.put_back(connection);
+                }
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 
     async fn connection(&self) -> Result<Connection, Error> {

@@ -29,7 +29,7 @@ pub use config::{
     AttachRequest, ConsoleSize, ExecRequest, Rootfs, RuntimeChoice, SHIM_VERSION, ShimConfig,
 };
 pub use error::Error;
-pub use protocol::{ExecState, ShimEvent, ShimState, ShimStatus};
+pub use protocol::{ExecState, HeldPort, ShimEvent, ShimState, ShimStatus};
 pub use record::{ExecRecord, ExitRecord, exec_records, exit_record};
 pub use server::{Simulated, main, main_with};
 

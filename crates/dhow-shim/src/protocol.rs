@@ -17,6 +17,8 @@
 //! answered with an error of the kind `not_implemented`, an unknown event is read as [`ShimEvent::Unknown`]. Anything
 //! else is a new version; clients speak the old ones for as long as there may be shims that do.
 
+use std::net::SocketAddr;
+
 use dhow_errdefs::ErrorKind;
 use dhow_oci::runtime;
 use jiff::Timestamp;
@@ -31,6 +33,9 @@ pub const OLDEST: u32 = 1;
 pub const NEWEST: u32 = 1;
 /// The longest message, in bytes. An exec's arguments and environment may be up to two megabytes for the kernel.
 pub const LONGEST_MESSAGE: usize = 4 * 1024 * 1024;
+
+/// The most descriptors that come with a message.
+pub const MOST_DESCRIPTORS: usize = 64;
 
 /// What a client says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -90,6 +95,23 @@ pub enum Request {
     Update(Box<runtime::LinuxResources>),
     /// Tell the ids of its processes.
     Pids,
+    /// Hold descriptors (`SCM_RIGHTS`) that came with this message, as those the shim was born with.
+    Hold {
+        /// How many came; at most [`MOST_DESCRIPTORS`].
+        sent: usize,
+        /// Let go of the sockets that are bound to none of these; absent, all are kept.
+        #[serde(default)]
+        keep: Option<Vec<HeldPort>>,
+    },
+}
+
+/// Where a socket that keeps a published port is bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldPort {
+    /// The protocol's number in the IP header.
+    pub protocol: u8,
+    /// The host's address and port.
+    pub address: SocketAddr,
 }
 
 /// What a shim answers.

@@ -4,7 +4,7 @@
 //! - [`process`]: the init and the execs with their streams. *Sources* are what they print, *stdin* what they read.
 //! - [`peer`]: the clients. A peer's *role* says what its connection is: requests, events, or a stream of a process.
 //! - [`state`]: the [`state::Server`] which holds all of these, and its loop.
-//!   `output`, `input`, `log`, `requests`, `peers` and `end` are its parts by what they move.
+//!   `output`, `input`, `log`, `requests`, `peers`, `held` and `end` are its parts by what they move.
 //!
 //! Nothing blocks but the runtime's operations and writing the log's file. Memory: one read buffer for everything, given
 //! back when a burst is over; queues exist only while a peer or a process does not take what it is sent.
@@ -13,6 +13,7 @@ mod args;
 mod container;
 mod end;
 mod error;
+mod held;
 mod input;
 mod log;
 mod output;

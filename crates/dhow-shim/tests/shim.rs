@@ -8,8 +8,8 @@ use std::time::Duration;
 use common::{ALL, Fixture, Output, count, exec, exited, is_shim, within};
 use dhow_errdefs::Classify;
 use dhow_shim::{
-    AttachRequest, ConsoleSize, Error, ExecRequest, Shim, ShimEvent, ShimStatus, exec_records,
-    exit_record,
+    AttachRequest, ConsoleSize, Error, ExecRequest, HeldPort, Shim, ShimEvent, ShimStatus,
+    exec_records, exit_record,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -471,4 +471,35 @@ async fn long_paths_fit() {
         .unwrap();
     shim.start().await.unwrap();
     assert_eq!(exited(events).await.code, 0);
+}
+
+#[tokio::test]
+async fn sockets_are_held_until_they_are_let_go() {
+    let mut fixture = Fixture::new(&["sleep"]);
+    let (shim, _) = fixture.spawn().await.unwrap();
+    shim.start().await.unwrap();
+    // More than go with one message.
+    let sockets: Vec<_> = (0..dhow_shim::protocol::MOST_DESCRIPTORS + 6)
+        .map(|_| std::net::UdpSocket::bind("127.0.0.1:0").unwrap())
+        .collect();
+    let places: Vec<_> = sockets
+        .iter()
+        .map(|socket| HeldPort {
+            protocol: 17,
+            address: socket.local_addr().unwrap(),
+        })
+        .collect();
+    let sockets = sockets.into_iter().map(Into::into).collect();
+    shim.hold(sockets, None).await.unwrap();
+    let taken = |place: &HeldPort| std::net::UdpSocket::bind(place.address).is_err();
+    assert!(places.iter().all(taken));
+    let (kept, gone) = places.split_at(2);
+    shim.hold(Vec::new(), Some(kept.to_vec())).await.unwrap();
+    assert!(kept.iter().all(taken));
+    assert!(!gone.iter().any(taken));
+    shim.hold(Vec::new(), Some(Vec::new())).await.unwrap();
+    assert!(!places.iter().any(taken));
+    let events = shim.subscribe().await.unwrap();
+    shim.kill(15, false).await.unwrap();
+    assert_eq!(exited(events).await.code, 143);
 }

@@ -76,6 +76,9 @@ wire! {"PascalCase";
         pub finished_at: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         pub health: Option<Health>,
+        /// Dhow's own: when a container between two runs is started again.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub next_start_at: Option<String>,
     }
 
     /// What the probes said.

@@ -5,7 +5,7 @@ use crate::image::Descriptor;
 use crate::network::EndpointSettings;
 use crate::wire::{is_blank, is_default};
 
-use super::host::{BlkioDevice, BlkioWeight, DeviceMapping, DeviceRequest, Ulimit};
+use super::host::{BlkioDevice, BlkioWeight, DeviceMapping, DeviceRequest, PortMap, Ulimit};
 use super::{MountPoint, RestartPolicy};
 
 wire! {"PascalCase";
@@ -28,6 +28,9 @@ wire! {"PascalCase";
         pub labels: Option<Map<String>>,
         pub state: String,
         pub status: String,
+        /// Dhow's own: when a container between two runs is started again.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub next_start_at: Option<String>,
         pub host_config: SummaryHostConfig,
         #[serde(skip_serializing_if = "Option::is_none")]
         pub health: Option<HealthSummary>,
@@ -126,6 +129,12 @@ wire! {"PascalCase";
         #[serde(rename = "IOMaximumBandwidth")]
         pub io_maximum_bandwidth: u64,
         pub restart_policy: RestartPolicy,
+        /// Dhow's own: ports to be published besides.
+        pub publish_add: Option<PortMap>,
+        /// Dhow's own: published ports to be taken back, `8080:80/tcp`.
+        pub publish_remove: Option<Vec<String>>,
+        /// Dhow's own: variables to be set (`A=b`) or removed (`A`) with the next start.
+        pub env: Option<Vec<String>>,
     }
 
     /// The answer to update.

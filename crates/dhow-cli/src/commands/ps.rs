@@ -1,6 +1,10 @@
 //! `ps`, `container ls`: lists containers.
 
+use std::time::Duration;
+
 use dhow_api::container::ContainerSummary;
+
+use jiff::Timestamp;
 
 use super::runner;
 use crate::command::Command;
@@ -67,7 +71,12 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
         .query_if(limit > 0, "limit", limit.to_string())
         .query_if(size || dhow_format::uses(&format, ".Size"), "size", "1")
         .filters(&Filters::new(&flags.list("filter")));
-    let containers: Vec<ContainerSummary> = session.client()?.json(request).await?;
+    let mut containers: Vec<ContainerSummary> = session.client()?.json(request).await?;
+    if matches!(format.as_str(), "" | "table") {
+        // Whoever asks for `.Status` gets what Docker says.
+        let now = Timestamp::now();
+        containers.iter_mut().for_each(|c| say_next_start(c, now));
+    }
     let truncate = !flags.switch("no-trunc");
     let rows: Vec<_> = containers
         .iter()
@@ -80,4 +89,47 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
         flags.switch("quiet"),
         &rows,
     )?)
+}
+
+/// Tells of a container between two runs when the next one begins, where the engine says so.
+fn say_next_start(container: &mut ContainerSummary, now: Timestamp) {
+    let next = container.next_start_at.as_deref();
+    let Some(next) = next.and_then(|text| text.parse::<Timestamp>().ok()) else {
+        return;
+    };
+    let left = Duration::try_from(next.duration_since(now)).unwrap_or_default();
+    // A start that is nearly there is not "in 0s".
+    let seconds = left.as_secs_f64().ceil().max(1.0);
+    container.status += &format!(", next in {seconds}s");
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn the_next_start_is_told_where_it_is_known() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let told = |next: Option<&str>| {
+            let mut container = ContainerSummary {
+                status: "Restarting (1) 3 seconds ago".to_owned(),
+                next_start_at: next.map(str::to_owned),
+                ..ContainerSummary::default()
+            };
+            say_next_start(&mut container, now);
+            container.status
+        };
+        assert_eq!(told(None), "Restarting (1) 3 seconds ago");
+        for (next, wanted) in [
+            ("2026-01-01T00:00:05.2Z", "6s"),
+            ("2026-01-01T00:00:00Z", "1s"),
+            ("2025-12-31T23:59:59Z", "1s"),
+        ] {
+            assert_eq!(
+                told(Some(next)),
+                format!("Restarting (1) 3 seconds ago, next in {wanted}")
+            );
+        }
+    }
 }

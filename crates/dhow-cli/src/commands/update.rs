@@ -10,7 +10,7 @@ use crate::session::{Session, all_or};
 use dhow_client::Request;
 use dhow_client::request::escape;
 use dhow_options::flags::{Flag, Kind, Parsed};
-use dhow_options::resources;
+use dhow_options::{environment, ports, resources};
 
 pub(crate) const COMMAND: Command = Command {
     also: "container update, update",
@@ -65,6 +65,17 @@ pub(crate) const COMMAND: Command = Command {
             "Tune container pids limit (set -1 for unlimited)",
         ),
         Flag::text("restart", "Restart policy to apply when a container exits"),
+        Flag::list(
+            "env",
+            "Set environment variables with the next start, or remove them when without a value",
+        )
+        .short('e')
+        .checked(environment::check),
+        Flag::list("publish-add", "Publish a container's port(s) to the host"),
+        Flag::list(
+            "publish-rm",
+            "Publish a container's port no more ([[IP:]HOST-PORT:]PORT[/PROTOCOL])",
+        ),
     ]],
     ..Command::new(
         "update",
@@ -111,7 +122,7 @@ fn request(flags: &Parsed) -> Result<Value> {
         policy => json!(resources::restart(policy).map_err(Error::text)?),
     };
     let pids = flags.changed("pids-limit").then(|| flags.int("pids-limit"));
-    Ok(json!({
+    let mut request = json!({
         "CpuShares": flags.int("cpu-shares"),
         "Memory": bytes("memory"),
         "NanoCpus": resources::cpus(flags.text("cpus")).map_err(Error::text)?,
@@ -126,5 +137,24 @@ fn request(flags: &Parsed) -> Result<Value> {
         "MemorySwap": resources::swap(flags.text("memory-swap")),
         "PidsLimit": pids,
         "RestartPolicy": restart,
-    }))
+    });
+    own(flags, &mut request)?;
+    Ok(request)
+}
+
+/// Fields that other engines don't have; they are sent only where they are meant.
+fn own(flags: &Parsed, request: &mut Value) -> Result<()> {
+    let (_, add) = ports::publish(&flags.list("publish-add")).map_err(Error::text)?;
+    if !add.is_empty() {
+        request["PublishAdd"] = json!(add);
+    }
+    let remove = flags.list("publish-rm");
+    if !remove.is_empty() {
+        request["PublishRemove"] = json!(remove);
+    }
+    let env = environment::environment(&[], &flags.list("env")).map_err(Error::text)?;
+    if !env.is_empty() {
+        request["Env"] = json!(env);
+    }
+    Ok(())
 }

@@ -88,6 +88,7 @@ fn verdict(container: &Value, now: Timestamp) -> String {
     }
     lines.extend(health(&state["Health"]));
     lines.extend(restarts(container));
+    lines.extend(next_start(state, now));
     lines.join("\n") + "\n"
 }
 
@@ -149,6 +150,16 @@ fn restarts(container: &Value) -> Option<String> {
     Some(line)
 }
 
+/// When a container between two runs is started again.
+fn next_start(state: &Value, now: Timestamp) -> Option<String> {
+    let next: Timestamp = state["NextStartAt"].as_str()?.parse().ok()?;
+    let left = Duration::try_from(next.duration_since(now)).unwrap_or_default();
+    Some(format!(
+        "it is started again in {:.1} seconds",
+        left.as_secs_f64()
+    ))
+}
+
 /// The last things that happened to it, as far as the engine remembers.
 async fn events(client: &Client, container: &Value, now: Timestamp) -> Result<String> {
     let id = container["Id"].as_str().unwrap_or_default();
@@ -180,6 +191,10 @@ fn told(event: &Value, now: Timestamp) -> Option<String> {
     let attributes = &event["Actor"]["Attributes"];
     let of = |name: &str| attributes[name].as_str().unwrap_or("?").to_owned();
     let what = match action {
+        "kill" if attributes["reason"] == "unhealthy" => format!(
+            "its restart policy had it sent signal {} because it was unhealthy",
+            of("signal")
+        ),
         "kill" => format!("a client, or its stop, sent it signal {}", of("signal")),
         "die" => format!("it ended with {}", of("exitCode")),
         "oom" => "a process in it ran out of memory".to_owned(),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use dhow_oci::Platform;
 use serde::{Deserialize, Serialize};
 
-use super::{EndpointSettings, Healthcheck, HostConfig, Port};
+use super::{EndpointSettings, Healthcheck, HostConfig, Port, Signal};
 
 /// Everything `POST /containers/create` says.
 #[derive(Debug, Clone, Default)]
@@ -76,4 +76,23 @@ pub struct ContainerConfig {
     pub stop_timeout: Option<i64>,
     /// The shell of shell-form instructions.
     pub shell: Option<Vec<String>>,
+}
+
+impl ContainerConfig {
+    /// Docker's seconds between the first signal and SIGKILL.
+    const STOP_TIMEOUT: i64 = 10;
+
+    /// The signal that a stop sends first.
+    #[must_use]
+    pub fn signal_to_stop(&self) -> Signal {
+        let own = self.stop_signal.as_deref();
+        own.and_then(|signal| signal.parse().ok())
+            .unwrap_or(Signal::TERM)
+    }
+
+    /// Seconds that a stop waits before it kills; negative waits for ever.
+    #[must_use]
+    pub fn seconds_to_stop(&self) -> i64 {
+        self.stop_timeout.unwrap_or(Self::STOP_TIMEOUT)
+    }
 }

@@ -45,6 +45,23 @@ pub fn with_image(
     Ok(config)
 }
 
+/// The environment with variables set (`A=b`, at its place or at the end) and removed (`A`).
+#[must_use]
+pub fn with_env(mut env: Vec<String>, changes: &[String]) -> Vec<String> {
+    for change in changes {
+        let name = change.split('=').next().unwrap_or_default();
+        let is_it = |variable: &String| variable.split('=').next() == Some(name);
+        if !change.contains('=') {
+            env.retain(|variable| !is_it(variable));
+        } else if let Some(known) = env.iter_mut().find(|variable| is_it(variable)) {
+            known.clone_from(change);
+        } else {
+            env.push(change.clone());
+        }
+    }
+    env
+}
+
 /// The program a configuration runs, and its arguments.
 pub fn path(config: &ContainerConfig) -> Option<(String, Vec<String>)> {
     let entrypoint = config.entrypoint.iter().flatten();
@@ -175,5 +192,12 @@ mod tests {
         );
         assert_eq!(merged.stop_signal.as_deref(), Some("SIGQUIT"));
         assert!(merged.volumes.contains("/data") && merged.exposed_ports.len() == 1);
+    }
+
+    #[test]
+    fn variables_are_set_at_their_place_and_removed() {
+        let env = words(&["A=1", "B=2", "C"]);
+        let changed = with_env(env, &words(&["B=3", "D=4=5", "A", "E"]));
+        assert_eq!(changed, ["B=3", "C", "D=4=5"]);
     }
 }

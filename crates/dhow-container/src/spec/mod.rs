@@ -13,6 +13,7 @@ mod mode;
 mod mount;
 mod networking;
 mod port;
+mod publish;
 mod resources;
 mod restart;
 mod signal;
@@ -28,6 +29,7 @@ pub use mount::{
 };
 pub use networking::{EndpointIpam, EndpointSettings};
 pub use port::{Port, PortBinding, PortRange, Protocol};
+pub use publish::{PublishChange, PublishPlan, Published, Unpublish, plan as plan_publishing};
 pub use resources::{
     DeviceLimits, DeviceMapping, DeviceRequest, Resources, ThrottleDevice, Ulimit, Update,
     WeightDevice,

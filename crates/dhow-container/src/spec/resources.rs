@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::RestartPolicy;
+use super::{PublishChange, RestartPolicy};
 
 /// Limits of a container; zero (or nothing) means none.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -190,6 +190,10 @@ pub struct Update {
     pub devices: DeviceLimits,
     /// The restart policy.
     pub restart_policy: Option<RestartPolicy>,
+    /// The published ports.
+    pub publish: PublishChange,
+    /// Variables to be set (`A=b`) or removed (`A`) with the next start.
+    pub env: Vec<String>,
 }
 
 #[cfg(test)]

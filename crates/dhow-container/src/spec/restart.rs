@@ -20,6 +20,8 @@ pub enum RestartName {
     UnlessStopped,
     /// It is started again after a failure.
     OnFailure,
+    /// As on failure, and it is stopped and started again when its health check says that it is unhealthy. Dhow's own.
+    OnUnhealthy,
 }
 
 impl FromStr for RestartName {
@@ -31,6 +33,7 @@ impl FromStr for RestartName {
             "always" => Self::Always,
             "unless-stopped" => Self::UnlessStopped,
             "on-failure" => Self::OnFailure,
+            "on-unhealthy" => Self::OnUnhealthy,
             _ => {
                 return Err(Invalid::new(format!(
                     "invalid restart policy: unknown policy '{text}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'"
@@ -47,6 +50,7 @@ impl fmt::Display for RestartName {
             Self::Always => "always",
             Self::UnlessStopped => "unless-stopped",
             Self::OnFailure => "on-failure",
+            Self::OnUnhealthy => "on-unhealthy",
         })
     }
 }
@@ -58,6 +62,6 @@ as_string!(RestartName);
 pub struct RestartPolicy {
     /// The policy.
     pub name: RestartName,
-    /// How often `on-failure` tries; zero for ever.
+    /// How often `on-failure` and `on-unhealthy` try; zero for ever.
     pub maximum_retry_count: u32,
 }

@@ -94,6 +94,8 @@ pub struct Summary {
     pub linked_as: Vec<String>,
     /// `Up 5 minutes (healthy)`, `Exited (0) 2 days ago`, …
     pub status: String,
+    /// Between two runs: when it is started again.
+    pub next_start: Option<Timestamp>,
     /// Its ports.
     pub ports: Vec<SummaryPort>,
     /// What it takes on disk, when asked for.
@@ -143,6 +145,8 @@ pub struct Details {
     pub ports: Vec<(Port, Vec<super::PublishedPort>)>,
     /// Its links as `/name:/parent/alias`.
     pub links: Vec<String>,
+    /// Between two runs: when it is started again.
+    pub next_start: Option<Timestamp>,
     /// The storage driver's name.
     pub driver: &'static str,
     /// What it takes on disk, when asked for.

@@ -43,6 +43,7 @@ impl Containers {
                 .collect(),
             links: lifecycle::links::shown(&self.services, &record),
             driver: DRIVER,
+            next_start: container.next_start(),
             size,
             record,
         })

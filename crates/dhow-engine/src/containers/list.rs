@@ -66,12 +66,20 @@ impl Containers {
                 image: images.shown(&record),
                 linked_as: linked.remove(&*record.id).unwrap_or_default(),
                 status: text::status(&record.state, now),
+                next_start: self.next_start(&record),
                 ports: ports(&record),
                 size,
                 record,
             });
         }
         Ok(list)
+    }
+
+    fn next_start(&self, record: &Outline) -> Option<Timestamp> {
+        if record.state.status != Status::Restarting {
+            return None;
+        }
+        self.services.find(&record.id).ok()?.next_start()
     }
 }
 

@@ -13,9 +13,6 @@ use crate::store::{Container, Exits};
 use crate::{Error, Result};
 use dhow_container::spec::Signal;
 
-/// Docker's seconds between the first signal and SIGKILL.
-const TIMEOUT: i64 = 10;
-
 impl Containers {
     /// Stops a container. `NotModified` when it does not run.
     ///
@@ -85,8 +82,8 @@ async fn stop(
         return Ok(());
     }
     let record = container.record();
-    let signal = signal.unwrap_or_else(|| own_signal(&record.config));
-    let timeout = timeout.or(record.config.stop_timeout).unwrap_or(TIMEOUT);
+    let signal = signal.unwrap_or_else(|| record.config.signal_to_stop());
+    let timeout = timeout.unwrap_or_else(|| record.config.seconds_to_stop());
     let mut exits = container.exits();
     let seen = exits.borrow_and_update().count;
     match send(services, container, signal).await {
@@ -136,15 +133,6 @@ async fn ended(exits: &mut watch::Receiver<Exits>, seen: u64) {
         .await;
 }
 
-/// The signal a container wants to be stopped with.
-fn own_signal(config: &dhow_container::spec::ContainerConfig) -> Signal {
-    config
-        .stop_signal
-        .as_deref()
-        .and_then(|signal| signal.parse().ok())
-        .unwrap_or(Signal::TERM)
-}
-
 /// Sends a signal, notes that the user meant the container to end if it is such a signal, and tells it.
 async fn send(services: &Arc<Services>, container: &Arc<Container>, signal: Signal) -> Result<()> {
     let record = container.record();
@@ -159,7 +147,7 @@ async fn send(services: &Arc<Services>, container: &Arc<Container>, signal: Sign
         )));
     }
     let task = container.task().ok_or_else(stopped)?;
-    let is_final = signal == Signal::KILL || signal == own_signal(&record.config);
+    let is_final = signal == Signal::KILL || signal == record.config.signal_to_stop();
     if is_final && !record.manually_stopped {
         container.save(&services.db, |record| record.manually_stopped = true)?;
     }

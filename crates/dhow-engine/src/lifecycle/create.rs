@@ -47,6 +47,7 @@ pub(crate) fn create(services: &Services, request: CreateContainer) -> Result<Cr
         .images
         .resolve(&request.config.image, request.platform.as_ref())?;
     let config = merge::with_image(request.config, &image.config.config)?;
+    validate::restart_check(&host.restart_policy, &config)?;
     let chain = services.images.unpack(&image)?;
     let origin = ImageRef {
         id: image.id,

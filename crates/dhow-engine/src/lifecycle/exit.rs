@@ -123,7 +123,7 @@ pub(crate) async fn ended(
     .await?;
 
     // Whether the user stopped it may have been noted meanwhile.
-    let plan = plan(services, container, &container.record(), exit.code);
+    let plan = plan(container, &container.record(), exit.code);
     let record = container.note(&services.db, |record| note(record, exit, plan.is_some()));
     tell(services, &before, exit);
     // Asked before anybody hears of the end and goes on.
@@ -172,15 +172,7 @@ pub(crate) fn remove_run_folder(services: &Services, id: &str) {
 }
 
 /// When to start the container again, if at all.
-fn plan(
-    services: &Services,
-    container: &Container,
-    record: &ContainerRecord,
-    exit_code: i32,
-) -> Option<Duration> {
-    if services.is_draining() {
-        return None;
-    }
+fn plan(container: &Container, record: &ContainerRecord, exit_code: i32) -> Option<Duration> {
     let mut live = container.live();
     let lasted = record.state.started_at.map_or(Duration::ZERO, |start| {
         Timestamp::now()
@@ -188,8 +180,10 @@ fn plan(
             .try_into()
             .unwrap_or(Duration::ZERO)
     });
+    let health = record.state.health.as_ref();
     let run = Run {
         exit_code,
+        unhealthy: health.is_some_and(|health| health.status == HealthStatus::Unhealthy),
         manually_stopped: record.manually_stopped,
         restarts: record.restart_count,
         lasted,
@@ -238,10 +232,11 @@ fn tell(services: &Services, record: &ContainerRecord, exit: &ExitRecord) {
     );
 }
 
-/// Starts a container again after a while, unless that is called off.
+/// Starts a container again after a while, unless that is called off. An engine that is ending leaves it to the next.
 pub(crate) fn later(services: &Arc<Services>, container: &Arc<Container>, delay: Duration) {
     let (off, called_off) = oneshot::channel();
-    container.live().restart = Some(off);
+    let at = Timestamp::now() + delay;
+    container.live().restart = Some((at, off));
     let (services, container) = (services.clone(), container.clone());
     tokio::spawn(async move {
         tokio::select! {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tokio::io::AsyncReadExt;
 use tokio::sync::oneshot;
 
+use super::unhealthy;
 use crate::Result;
 use crate::container::{Health, HealthStatus, Probe, Status};
 use crate::exec::{CreateExec, StartExec};
@@ -62,6 +63,10 @@ async fn probes(services: &Arc<Services>, container: &Arc<Container>, check: &He
         .started_at
         .unwrap_or_else(Timestamp::now);
     loop {
+        // Also of an engine that did not get to it.
+        if unhealthy::is_due(services, container) {
+            unhealthy::stop(services, container).await;
+        }
         let age = Timestamp::now()
             .duration_since(started)
             .try_into()

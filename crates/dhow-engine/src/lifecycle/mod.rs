@@ -9,11 +9,13 @@ pub(crate) mod links;
 mod log;
 pub(crate) mod mounts;
 pub(crate) mod network;
+pub(crate) mod publish;
 pub(crate) mod remove;
 pub(crate) mod restart;
 pub(crate) mod restore;
 pub(crate) mod start;
 mod undo;
+mod unhealthy;
 
 use undo::Undo;
 pub(crate) use undo::report;

@@ -51,7 +51,7 @@ pub(super) fn reserve(services: &Services, record: &ContainerRecord) -> Result<R
 }
 
 /// The endpoints, the one of the network mode first.
-fn in_order(record: &ContainerRecord) -> Vec<(&str, &EndpointSettings)> {
+pub(super) fn in_order(record: &ContainerRecord) -> Vec<(&str, &EndpointSettings)> {
     let mode = record.host.network_mode.network();
     let mut list: Vec<_> = record
         .networks
@@ -89,20 +89,22 @@ pub(super) fn request(
     }
 }
 
+pub(super) fn port_request(port: &Port, binding: &PortBinding) -> PortRequest {
+    let range = binding.host_port.map(|range| HostPorts {
+        start: range.start,
+        end: range.end,
+    });
+    PortRequest {
+        protocol: protocol(port.protocol),
+        container_port: port.number,
+        host_ip: binding.host_ip,
+        host_ports: range.unwrap_or(HostPorts::EPHEMERAL),
+    }
+}
+
 fn ports(record: &ContainerRecord) -> Vec<PortRequest> {
     let mut list = Vec::new();
-    let mut publish = |port: &Port, binding: &PortBinding| {
-        let range = binding.host_port.map(|range| HostPorts {
-            start: range.start,
-            end: range.end,
-        });
-        list.push(PortRequest {
-            protocol: protocol(port.protocol),
-            container_port: port.number,
-            host_ip: binding.host_ip,
-            host_ports: range.unwrap_or(HostPorts::EPHEMERAL),
-        });
-    };
+    let mut publish = |port: &Port, binding: &PortBinding| list.push(port_request(port, binding));
     let any = PortBinding::default();
     for (port, bindings) in &record.host.port_bindings {
         if bindings.is_empty() {
@@ -126,7 +128,7 @@ fn ports(record: &ContainerRecord) -> Vec<PortRequest> {
     list
 }
 
-fn protocol(protocol: Protocol) -> dhow_network::Protocol {
+pub(super) fn protocol(protocol: Protocol) -> dhow_network::Protocol {
     match protocol {
         Protocol::Tcp => dhow_network::Protocol::Tcp,
         Protocol::Udp => dhow_network::Protocol::Udp,
@@ -236,6 +238,11 @@ pub(super) fn note_endpoint(
     settings.ip_prefix_len = endpoint.prefix_len;
     settings.mac_address = endpoint.mac.map(|mac| mac.to_string()).unwrap_or_default();
     settings.dns_names = names;
+    note_ports(record, endpoint);
+}
+
+/// Notes where an endpoint's ports are published.
+pub(super) fn note_ports(record: &mut ContainerRecord, endpoint: &Endpoint) {
     for binding in &endpoint.ports {
         let port = Port {
             number: binding.container_port,

@@ -15,6 +15,8 @@ const LASTING: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Run {
     pub(crate) exit_code: i32,
+    /// Its health check had said that it is unhealthy.
+    pub(crate) unhealthy: bool,
     pub(crate) manually_stopped: bool,
     /// How often the policy has started the container so far.
     pub(crate) restarts: u32,
@@ -40,12 +42,21 @@ fn wants(policy: &RestartPolicy, run: &Run) -> bool {
     match policy.name {
         RestartName::No => false,
         RestartName::Always | RestartName::UnlessStopped => true,
-        RestartName::OnFailure => {
-            let tries_left =
-                policy.maximum_retry_count == 0 || run.restarts < policy.maximum_retry_count;
-            run.exit_code != 0 && tries_left
+        RestartName::OnFailure => run.exit_code != 0 && tries_left(policy, run.restarts),
+        RestartName::OnUnhealthy => {
+            (run.exit_code != 0 || run.unhealthy) && tries_left(policy, run.restarts)
         }
     }
+}
+
+fn tries_left(policy: &RestartPolicy, restarts: u32) -> bool {
+    policy.maximum_retry_count == 0 || restarts < policy.maximum_retry_count
+}
+
+/// Whether a running container that has turned unhealthy is to be stopped, to be started again; `restarts` is how often
+/// the policy has done so. When there is no try left, it runs on as it is.
+pub(crate) fn when_unhealthy(policy: &RestartPolicy, restarts: u32) -> bool {
+    policy.name == RestartName::OnUnhealthy && tries_left(policy, restarts)
 }
 
 /// Whether a container that does not run is to be started when the engine starts.
@@ -57,7 +68,7 @@ pub(crate) fn at_start(
     match policy.name {
         RestartName::Always => started_before,
         RestartName::UnlessStopped => started_before && !manually_stopped,
-        RestartName::No | RestartName::OnFailure => false,
+        RestartName::No | RestartName::OnFailure | RestartName::OnUnhealthy => false,
     }
 }
 
@@ -75,6 +86,7 @@ mod tests {
     fn run(exit_code: i32) -> Run {
         Run {
             exit_code,
+            unhealthy: false,
             manually_stopped: false,
             restarts: 0,
             lasted: Duration::from_millis(5),
@@ -113,6 +125,26 @@ mod tests {
                 ..run(1)
             }
         ));
+    }
+
+    #[test]
+    fn the_unhealthy_are_started_again_as_long_as_tries_are_left() {
+        use RestartName::{Always, OnFailure, OnUnhealthy};
+        let starts = |max, run: &Run| decide(&policy(OnUnhealthy, max), run).is_some();
+        let unhealthy = Run {
+            unhealthy: true,
+            ..run(0)
+        };
+        assert!(starts(0, &unhealthy) && starts(0, &run(1)) && !starts(0, &run(0)));
+        let twice = Run {
+            restarts: 2,
+            ..unhealthy
+        };
+        assert!(starts(3, &twice) && !starts(2, &twice));
+        assert!(decide(&policy(OnFailure, 0), &unhealthy).is_none());
+        assert!(!when_unhealthy(&policy(Always, 0), 0));
+        assert!(when_unhealthy(&policy(OnUnhealthy, 1), 0));
+        assert!(!when_unhealthy(&policy(OnUnhealthy, 1), 1));
     }
 
     #[test]

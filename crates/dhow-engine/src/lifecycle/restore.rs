@@ -13,7 +13,7 @@ use dhow_shim::{ShimEvent, ShimState, ShimStatus};
 use futures::future::join_all;
 use jiff::Timestamp;
 
-use super::{abandoned, exit, files, health, remove, report, restart, start};
+use super::{abandoned, exit, files, health, publish, remove, report, restart, start};
 use crate::container::Status;
 use crate::services::{Services, blocking};
 use crate::store::Container;
@@ -103,6 +103,10 @@ async fn take_back(
             };
         })?;
     }
+    report(
+        "mend published ports",
+        publish::mend(services, &container.record(), &task).await,
+    );
     container.live().task = Some(task);
     exit::watch(services, container, events);
     health::watch(services, container);
@@ -117,6 +121,7 @@ fn adopt(services: &Services, container: &Container, state: &ShimState) -> Resul
         record.state.error = String::new();
         record.state.started_at = state.started_at.or_else(|| Some(Timestamp::now()));
         record.state.finished_at = None;
+        record.state.health = health::initial(&record.config, record.state.health.as_ref());
         record.started_before = true;
         let networks: Vec<String> = record.networks.keys().cloned().collect();
         for name in networks {
@@ -160,6 +165,7 @@ async fn gone(services: &Arc<Services>, container: &Arc<Container>) -> Result<()
         container.change(|record| {
             record.state.status = Status::Running;
             record.state.started_at = Some(exit.finished_at);
+            record.state.health = health::initial(&record.config, record.state.health.as_ref());
             record.started_before = true;
         });
         return exit::ended(services, container, &exit).await;

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use dhow_metadata::Database;
+use jiff::Timestamp;
 use tokio::net::UnixStream;
 use tokio::sync::{oneshot, watch};
 
@@ -50,8 +51,8 @@ pub(crate) struct Live {
     pub(crate) task: Option<Task>,
     /// Clients that wait to be attached at the next start.
     pub(crate) pending: Vec<Pending>,
-    /// Dropped to call the next restart off.
-    pub(crate) restart: Option<oneshot::Sender<()>>,
+    /// When the next restart is, and what is dropped to call it off.
+    pub(crate) restart: Option<(Timestamp, oneshot::Sender<()>)>,
     /// It is being restarted by the user: not to be removed at its end, whatever it wishes.
     pub(crate) keep: bool,
     /// How often in a row it was restarted quickly.
@@ -226,6 +227,11 @@ impl Container {
     /// What is alive; never held across an await.
     pub(crate) fn live(&self) -> MutexGuard<'_, Live> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When it is started again, if it is to be.
+    pub(crate) fn next_start(&self) -> Option<Timestamp> {
+        self.live().restart.as_ref().map(|(at, _)| *at)
     }
 
     /// The supervisor, while there is one.

@@ -1,11 +1,12 @@
 //! Networks that only pretend: addresses are counted, ports are taken in a list.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::OwnedFd;
 use std::sync::Mutex;
 
 use dhow_network::{
     CreateNetwork, Driver, Endpoint, EndpointRequest, EndpointState, Error, IpamUsage,
-    NetworkRecord, PortBinding, PortError, Reserved,
+    NetworkRecord, PortBinding, PortError, PortRequest, Reserved,
 };
 
 use crate::connector::Connector;
@@ -140,6 +141,30 @@ impl Connector for SimNetworks {
             .find(|endpoint| endpoint.id == endpoint_id)
             .unwrap()
             .clone())
+    }
+
+    fn take_ports(
+        &self,
+        _endpoint_id: &str,
+        requests: &[PortRequest],
+        _given_up: &[PortBinding],
+    ) -> Result<(Vec<PortBinding>, Vec<OwnedFd>), Error> {
+        let binding = |request: &PortRequest| PortBinding {
+            protocol: request.protocol,
+            container_port: request.container_port,
+            host_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            host_port: request.host_ports.start.max(40000),
+        };
+        Ok((requests.iter().map(binding).collect(), Vec::new()))
+    }
+
+    fn publish(&self, endpoint_id: &str, ports: Vec<PortBinding>) -> Result<Endpoint, Error> {
+        let mut endpoints = self.endpoints.lock().unwrap();
+        let mut endpoints = endpoints.iter_mut();
+        let found = endpoints.find(|endpoint| endpoint.id == endpoint_id);
+        let endpoint = found.ok_or_else(|| Error::EndpointNotFound(endpoint_id.to_owned()))?;
+        endpoint.ports = ports;
+        Ok(endpoint.clone())
     }
 
     fn release(&self, container_id: &str, endpoint_id: Option<&str>) -> Result<(), Error> {

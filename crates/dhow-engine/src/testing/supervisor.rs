@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex};
 use dhow_errdefs::ErrorKind;
 use dhow_oci::runtime::LinuxResources;
 use dhow_shim::{
-    AttachRequest, Created, ExecRequest, ExecStarted, ExitRecord, ShimConfig, ShimEvent, ShimState,
-    ShimStatus,
+    AttachRequest, Created, ExecRequest, ExecStarted, ExitRecord, HeldPort, ShimConfig, ShimEvent,
+    ShimState, ShimStatus,
 };
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::supervisor::{Answer, Error, Supervised, Supervisor, Task};
 
@@ -26,6 +26,8 @@ pub(crate) struct SimSupervisor {
     /// The answer to the next spawn, when it is to fail.
     pub(crate) refuse: Mutex<Option<String>>,
     spawned: Mutex<u32>,
+    /// Rung when a container is let go on.
+    began: Arc<Notify>,
 }
 
 /// One simulated container.
@@ -33,6 +35,7 @@ pub(crate) struct Sim {
     pub(crate) config: ShimConfig,
     pub(crate) pid: u32,
     inner: Mutex<Inner>,
+    began: Arc<Notify>,
 }
 
 struct Inner {
@@ -69,6 +72,22 @@ impl SimSupervisor {
         self.sims.lock().unwrap()[id].clone()
     }
 
+    /// The same, as soon as it runs.
+    pub(crate) async fn running(&self, id: &str) -> Arc<Sim> {
+        loop {
+            let began = self.began.notified();
+            tokio::pin!(began);
+            began.as_mut().enable();
+            let sim = self.sims.lock().unwrap().get(id).cloned();
+            if let Some(sim) = sim
+                && sim.inner.lock().unwrap().status != ShimStatus::Created
+            {
+                return sim;
+            }
+            began.await;
+        }
+    }
+
     /// How many supervisors were ever started.
     pub(crate) fn spawned(&self) -> u32 {
         *self.spawned.lock().unwrap()
@@ -100,6 +119,7 @@ impl SimSupervisor {
                 execs: Vec::new(),
             }),
             config,
+            began: self.began.clone(),
         });
         self.sims
             .lock()
@@ -232,6 +252,7 @@ impl Supervised for Handle {
     fn start(&self) -> Answer<'_, ()> {
         let mut inner = self.0.inner.lock().unwrap();
         inner.status = ShimStatus::Running;
+        self.0.began.notify_waiters();
         ready(Ok(()))
     }
 
@@ -313,5 +334,9 @@ impl Supervised for Handle {
 
     fn pids(&self) -> Answer<'_, Vec<u32>> {
         ready(Ok(vec![std::process::id()]))
+    }
+
+    fn hold(&self, _sockets: Vec<OwnedFd>, _keep: Option<Vec<HeldPort>>) -> Answer<'_, ()> {
+        ready(Ok(()))
     }
 }

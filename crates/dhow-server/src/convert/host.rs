@@ -105,7 +105,7 @@ pub(crate) fn port(text: &str) -> Result<Port> {
     parse(text)
 }
 
-fn port_bindings(wire: wire::PortMap) -> Result<BTreeMap<Port, Vec<PortBinding>>> {
+pub(crate) fn port_bindings(wire: wire::PortMap) -> Result<BTreeMap<Port, Vec<PortBinding>>> {
     let mut bindings = BTreeMap::new();
     for (text, wanted) in wire {
         let port = port(&text)?;

@@ -14,7 +14,10 @@ pub(crate) fn inspect(details: &Details) -> wire::ContainerInspect {
         created: time::rfc3339(record.created),
         path: record.path.clone(),
         args: record.args.clone(),
-        state: state(&record.state),
+        state: wire::ContainerState {
+            next_start_at: details.next_start.map(time::rfc3339),
+            ..state(&record.state)
+        },
         image: record.image.id.to_string(),
         resolv_conf_path: details.paths.resolv_conf.display().to_string(),
         hostname_path: details.paths.hostname.display().to_string(),
@@ -59,6 +62,7 @@ fn state(state: &State) -> wire::ContainerState {
         started_at: time::or_zero(state.started_at),
         finished_at: time::or_zero(state.finished_at),
         health: state.health.as_ref().map(health),
+        ..wire::ContainerState::default()
     }
 }
 

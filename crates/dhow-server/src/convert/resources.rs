@@ -2,8 +2,8 @@
 
 use dhow_api::container as wire;
 use dhow_engine::spec::{
-    DeviceLimits, DeviceMapping, DeviceRequest, Resources, ThrottleDevice, Ulimit, Update,
-    WeightDevice,
+    DeviceLimits, DeviceMapping, DeviceRequest, Invalid, PublishChange, Resources, ThrottleDevice,
+    Ulimit, Update, WeightDevice,
 };
 
 use super::{host, map, null_list, null_map};
@@ -73,9 +73,15 @@ fn refuse_fixed(wire: &wire::UpdateRequest) -> Result<()> {
     Ok(())
 }
 
-/// An update request: the limits and the restart policy.
+/// An update request: the limits, the restart policy, and what only Dhow can change.
 pub(crate) fn update(wire: wire::UpdateRequest) -> Result<Update> {
     refuse_fixed(&wire)?;
+    let publish = PublishChange {
+        add: host::port_bindings(map(wire.publish_add))?,
+        remove: each(&wire.publish_remove, |text| text.parse())
+            .into_iter()
+            .collect::<Result<_, Invalid>>()?,
+    };
     let some = |list: &Option<Vec<wire::BlkioDevice>>| {
         list.as_ref()
             .map(|list| list.iter().map(throttle).collect())
@@ -114,6 +120,8 @@ pub(crate) fn update(wire: wire::UpdateRequest) -> Result<Update> {
         resources: resources(&as_host)?,
         devices,
         restart_policy,
+        publish,
+        env: wire.env.unwrap_or_default(),
     })
 }
 

@@ -30,6 +30,7 @@ pub(crate) fn summary(summary: &Summary) -> wire::ContainerSummary {
         labels: Some((*record.config.labels).clone()),
         state: record.state.status.name().to_owned(),
         status: summary.status.clone(),
+        next_start_at: summary.next_start.map(time::rfc3339),
         host_config: wire::SummaryHostConfig {
             network_mode: host::network_mode(&record.host.network_mode),
             annotations: null_map(&record.host.annotations),

@@ -1,13 +1,18 @@
 //! One connection to a shim.
 
-use std::io;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 
 use crate::Error;
-use crate::protocol::{self, LONGEST_MESSAGE, Request, Response, kind_named, push_message};
+use crate::protocol::{
+    self, LONGEST_MESSAGE, MOST_DESCRIPTORS, Request, Response, kind_named, push_message,
+};
 
 /// A connection on which the version is agreed.
 #[derive(Debug)]
@@ -79,6 +84,25 @@ impl Connection {
             .map_err(|source| self.broken(source))
     }
 
+    /// Sends a request and descriptors with it, at most [`protocol::MOST_DESCRIPTORS`].
+    pub(crate) async fn send_with(
+        &mut self,
+        request: &Request,
+        descriptors: &[OwnedFd],
+    ) -> Result<(), Error> {
+        let mut bytes = Vec::new();
+        push_message(&mut bytes, request);
+        let sent = self.stream.async_io(Interest::WRITABLE, || {
+            send_descriptors(&self.stream, &bytes, descriptors)
+        });
+        let sent = sent.await.map_err(|source| self.broken(source))?;
+        // They went with the first bytes; the rest follows as usual.
+        self.stream
+            .write_all(&bytes[sent..])
+            .await
+            .map_err(|source| self.broken(source))
+    }
+
     /// Waits for the next answer or event; a refusal is an error.
     pub(crate) async fn receive(&mut self) -> Result<Response, Error> {
         let message = self.message().await.map_err(|source| self.broken(source))?;
@@ -123,6 +147,21 @@ impl Connection {
             source,
         }
     }
+}
+
+fn send_descriptors(
+    socket: &UnixStream,
+    bytes: &[u8],
+    descriptors: &[OwnedFd],
+) -> io::Result<usize> {
+    let borrowed: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
+    let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
+    let mut control = SendAncillaryBuffer::new(&mut room);
+    if !control.push(SendAncillaryMessage::ScmRights(&borrowed)) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let bytes = [IoSlice::new(bytes)];
+    Ok(sendmsg(socket, &bytes, &mut control, SendFlags::NOSIGNAL)?)
 }
 
 /// An answer that does not fit the request.

@@ -102,6 +102,8 @@ pub(super) enum RequestError {
     NoExec(String),
     #[error("exec {0} exists already")]
     ExecExists(String),
+    #[error("not the descriptors that were announced")]
+    Descriptors,
     #[error("no terminal")]
     NoTerminal,
     #[error("make standard streams")]
@@ -122,7 +124,7 @@ impl Classify for RequestError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Unknown(_) => ErrorKind::NotImplemented,
-            Self::Invalid(_) | Self::OutOfPlace => ErrorKind::InvalidArgument,
+            Self::Invalid(_) | Self::OutOfPlace | Self::Descriptors => ErrorKind::InvalidArgument,
             Self::Ended | Self::NoExec(_) => ErrorKind::NotFound,
             Self::ExecExists(_) | Self::NoTerminal => ErrorKind::Conflict,
             Self::Runtime(error) => error.kind(),

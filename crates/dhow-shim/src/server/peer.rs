@@ -1,5 +1,6 @@
 //! A client's connection.
 
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
 use dhow_logging::Stream;
@@ -32,6 +33,8 @@ pub(super) struct Peer {
     pub(super) role: Role,
     /// Of a request that is not complete yet.
     pub(super) input: Vec<u8>,
+    /// Those that came along.
+    pub(super) descriptors: Vec<OwnedFd>,
     /// What the client has not taken yet.
     queue: Vec<u8>,
     /// Close it when the queue is empty.
@@ -47,6 +50,7 @@ impl Peer {
             socket: Watched::new(socket, Token::Peer(0)),
             role: Role::Control(agreed),
             input: Vec::new(),
+            descriptors: Vec::new(),
             queue: Vec::new(),
             closing: false,
             dead: false,

@@ -4,6 +4,7 @@ use std::io::Read;
 
 use rustix::event::epoll::EventFlags;
 
+use super::held;
 use super::output::{is_later, room};
 use super::peer::{Peer, Role};
 use super::state::Server;
@@ -102,7 +103,7 @@ impl Server {
         let Some(peer) = self.peer(number) else {
             return;
         };
-        let read = (&peer.socket.fd).read(&mut buffer[room()]);
+        let read = held::receive(&peer.socket.fd, &mut buffer[room()], &mut peer.descriptors);
         let length = *read.as_ref().unwrap_or(&0);
         peer.input.extend_from_slice(&buffer[room()][..length]);
         peer.dead |= match read {

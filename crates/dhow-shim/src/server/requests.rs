@@ -72,6 +72,7 @@ impl Server {
             Request::Subscribe => return self.subscribe(peer),
             Request::Attach(wants) => return self.attach(peer, wants),
             Request::Exec(request) => return self.start_exec(peer, &request),
+            Request::Hold { sent, keep } => self.hold(peer, sent, keep.as_deref()),
             request => self.simple(request),
         };
         self.respond(peer, &answer.unwrap_or_else(|error| refusal(&error)));
@@ -120,8 +121,8 @@ impl Server {
                         .collect(),
                 ))
             }
-            // These change the connection and are handled before.
-            Request::Subscribe | Request::Attach(_) | Request::Exec(_) => {
+            // These concern the connection and are handled before.
+            Request::Subscribe | Request::Attach(_) | Request::Exec(_) | Request::Hold { .. } => {
                 Err(RequestError::OutOfPlace)
             }
         }

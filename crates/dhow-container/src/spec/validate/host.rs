@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use super::Facts;
 use crate::spec::{
-    CreateContainer, HostConfig, Invalid, NetworkMode, RestartName, RestartPolicy, UtsMode,
+    ContainerConfig, CreateContainer, Healthcheck, HostConfig, Invalid, NetworkMode, RestartName,
+    RestartPolicy, UtsMode,
 };
 
 pub(super) fn check(request: &CreateContainer, facts: &Facts<'_>) -> Result<(), Invalid> {
@@ -21,7 +22,11 @@ pub(super) fn check(request: &CreateContainer, facts: &Facts<'_>) -> Result<(), 
 /// # Errors
 /// It contradicts itself or `--rm`, in Docker's words.
 pub fn restart(policy: &RestartPolicy, auto_remove: bool) -> Result<(), Invalid> {
-    if policy.maximum_retry_count > 0 && policy.name != RestartName::OnFailure {
+    let counts = matches!(
+        policy.name,
+        RestartName::OnFailure | RestartName::OnUnhealthy
+    );
+    if policy.maximum_retry_count > 0 && !counts {
         return Err(Invalid::new(
             "invalid restart policy: maximum retry count can only be used with 'on-failure'",
         ));
@@ -29,6 +34,20 @@ pub fn restart(policy: &RestartPolicy, auto_remove: bool) -> Result<(), Invalid>
     if auto_remove && policy.name != RestartName::No {
         return Err(Invalid::new(
             "can't create 'AutoRemove' container with restart policy",
+        ));
+    }
+    Ok(())
+}
+
+/// Checks that there is a health check where the restart policy asks for one; `config` is merged with the image's.
+///
+/// # Errors
+/// There is none.
+pub fn restart_check(policy: &RestartPolicy, config: &ContainerConfig) -> Result<(), Invalid> {
+    let checked = config.healthcheck.as_ref();
+    if policy.name == RestartName::OnUnhealthy && !checked.is_some_and(Healthcheck::is_active) {
+        return Err(Invalid::new(
+            "invalid restart policy: 'on-unhealthy' needs a health check, and the container has none",
         ));
     }
     Ok(())

@@ -5,7 +5,7 @@ mod resources;
 
 use super::{ContainerConfig, CreateContainer, Invalid, Signal};
 
-pub use host::restart;
+pub use host::{restart, restart_check};
 pub use resources::resources;
 
 /// What the checks need to know of the machine and the engine.
@@ -58,16 +58,7 @@ fn config(config: &ContainerConfig) -> Result<(), Invalid> {
     {
         signal.parse::<Signal>()?;
     }
-    for variable in &config.env {
-        if variable.is_empty() || variable.starts_with('=') {
-            return Err(Invalid(format!("invalid environment variable: {variable}")));
-        }
-        if variable.contains('\0') {
-            return Err(Invalid::new(
-                "invalid environment variable: contains a zero byte",
-            ));
-        }
-    }
+    env(&config.env)?;
     if config.hostname.len() > 64 {
         return Err(Invalid(format!(
             "invalid hostname format: {}",
@@ -82,6 +73,24 @@ fn config(config: &ContainerConfig) -> Result<(), Invalid> {
         }
     }
     health(config)
+}
+
+/// Checks variables of the environment.
+///
+/// # Errors
+/// One has no name, or a zero byte.
+pub fn env(variables: &[String]) -> Result<(), Invalid> {
+    for variable in variables {
+        if variable.is_empty() || variable.starts_with('=') {
+            return Err(Invalid(format!("invalid environment variable: {variable}")));
+        }
+        if variable.contains('\0') {
+            return Err(Invalid::new(
+                "invalid environment variable: contains a zero byte",
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn health(config: &ContainerConfig) -> Result<(), Invalid> {

@@ -147,6 +147,8 @@ const BINDING: Go = Struct(
     &[&[("HostIp", STRING), ("HostPort", STRING)]],
 );
 
+const PORT_MAP: Go = Map("nat.PortMap", &List("[]nat.PortBinding", &BINDING));
+
 const BIND_OPTIONS: Fields = &[
     ("Propagation", Text("mount.Propagation")),
     ("NonRecursive", Bool),
@@ -207,10 +209,7 @@ const HOST: Fields = &[
         ),
     ),
     ("NetworkMode", Text("container.NetworkMode")),
-    (
-        "PortBindings",
-        Map("nat.PortMap", &List("[]nat.PortBinding", &BINDING)),
-    ),
+    ("PortBindings", PORT_MAP),
     ("RestartPolicy", RESTART_POLICY),
     ("AutoRemove", Bool),
     ("VolumeDriver", STRING),
@@ -281,5 +280,11 @@ pub(super) const UPDATE: Go = Struct(
     &[
         RESOURCES,
         &[("Init", Bool), ("RestartPolicy", RESTART_POLICY)],
+        // Dhow's own.
+        &[
+            ("PublishAdd", PORT_MAP),
+            ("PublishRemove", STRINGS),
+            ("Env", STRINGS),
+        ],
     ],
 );
