@@ -37,8 +37,6 @@ pub struct Applied {
     pub foreign_hardlinks: Vec<ForeignLink>,
     /// Whiteouts that were made.
     pub whiteouts: Vec<PathBuf>,
-    /// Whether the tar says something about the root itself; else the root's attributes are those of the layers below.
-    pub root_mentioned: bool,
     /// Whether the layer hides everything below it; overlayfs doesn't look for that mark on a layer's root.
     pub opaque_root: bool,
 }
@@ -47,8 +45,7 @@ impl Applied {
     /// Whether [`crate::settle`] has to look at the layers below.
     #[must_use]
     pub fn needs_lower(&self) -> bool {
-        !self.root_mentioned
-            || self.opaque_root
+        self.opaque_root
             || !(self.implicit_dirs.is_empty()
                 && self.foreign_hardlinks.is_empty()
                 && self.whiteouts.is_empty())

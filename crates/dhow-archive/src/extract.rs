@@ -13,12 +13,12 @@ use rustix::fs::{
 use rustix::io::{Errno, pwrite};
 
 use crate::apply::ForeignLink;
-use crate::at::{is_dir, is_whiteout, set_mode, stat, stat_if_there, times};
+use crate::at::{is_dir, is_whiteout, mtime, set_mode, stat, stat_if_there, times};
 use crate::attributes::{self, own_ids, umask};
 use crate::dirs::{Attributes, Directories, NEW};
 use crate::names::{as_path, clean, join, split, to_path};
 use crate::remove::remove_tree;
-use crate::tar::{Header, Kind, Reader};
+use crate::tar::{Header, Kind, Mtime, Reader};
 use crate::xattrs::{self, Target};
 use crate::{Applied, Error, Limits};
 
@@ -71,7 +71,8 @@ pub(crate) fn extract(
         whiteouts: BTreeSet::new(),
         applied: Applied::default(),
     };
-    while let Some(header) = reader.next_entry()? {
+    while let Some(mut header) = reader.next_entry()? {
+        header.mtime = bounded(header.mtime);
         extraction.applied.entries += 1;
         limits.check_entries(extraction.applied.entries)?;
         limits.check_bytes(reader.bytes_read().saturating_add(reader.stored()))?;
@@ -79,6 +80,17 @@ pub(crate) fn extract(
     }
     reader.drain(limits)?;
     extraction.complete()
+}
+
+/// The last second that fits into 64 bits of nanoseconds, as Go keeps them.
+const LATEST: i64 = i64::MAX / 1_000_000_000;
+
+/// The time that a file gets: times before 1970 and after 2262 are the beginning of 1970, as in Docker.
+fn bounded(mtime: Mtime) -> Mtime {
+    match (0..LATEST).contains(&mtime.seconds) {
+        true => mtime,
+        false => Mtime::default(),
+    }
 }
 
 impl Extraction {
@@ -93,7 +105,7 @@ impl Extraction {
     fn entry<R: Read>(&mut self, header: &Header, reader: &mut Reader<R>) -> Result<(), Error> {
         let path = self.rebased(clean(&header.path)?);
         if path.is_empty() {
-            return self.root(header);
+            return Self::root(header);
         }
         let (parent, name) = split(&path);
         if self.form.layer && name.starts_with(WHITEOUT) {
@@ -134,15 +146,10 @@ impl Extraction {
         self.form.owner.unwrap_or((header.uid, header.gid))
     }
 
-    /// The tree's own root: a layer may set its attributes, a copy into a container leaves them.
-    fn root(&mut self, header: &Header) -> Result<(), Error> {
+    /// The tree's own root keeps its attributes: neither a layer nor a copy into a container has a say in them. Docker
+    /// does so too, with both of its stores.
+    fn root(header: &Header) -> Result<(), Error> {
         match header.kind {
-            Kind::Directory if self.form.layer => {
-                let attributes = Attributes::of(header, self.owner(header));
-                self.applied.root_mentioned = true;
-                self.dirs.mention(b"", false, attributes);
-                Ok(())
-            }
             Kind::Directory => Ok(()),
             _ => Err(Error::malformed("the root is not a directory")),
         }
@@ -368,16 +375,25 @@ impl Extraction {
 
     /// Owner, attributes and times of something without a descriptor.
     fn finish_name(&self, place: &Place<'_>, header: &Header) -> Result<(), Error> {
-        let owner = self.owner(header);
-        let (directory, name) = (&*place.directory, place.name);
-        if owner != self.own || !self.form.layer {
-            attributes::uid(owner)
-                .and_then(|uid| {
-                    let gid = attributes::gid(owner)?;
-                    chownat(directory, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
-                })
-                .map_err(place.failed("set owner of"))?;
+        if self.owner(header) != self.own || !self.form.layer {
+            self.chown(place, header)?;
         }
+        Self::finish_attributes(place, header)
+    }
+
+    fn chown(&self, place: &Place<'_>, header: &Header) -> Result<(), Error> {
+        let (user, group) = self.owner(header);
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        attributes::uid((user, group))
+            .and_then(|uid| {
+                let gid = attributes::gid((user, group))?;
+                chownat(&*place.directory, place.name, uid, gid, flags)
+            })
+            .map_err(place.failed("set owner of"))
+    }
+
+    fn finish_attributes(place: &Place<'_>, header: &Header) -> Result<(), Error> {
+        let (directory, name) = (&*place.directory, place.name);
         if !header.xattrs.is_empty() {
             xattrs::apply(Target::Name(directory.as_fd(), name), &header.xattrs)
                 .map_err(place.failed("set attributes of"))?;
@@ -407,18 +423,37 @@ impl Extraction {
         let directory = Rc::clone(&place.directory);
         let link = || linkat(&*parent, name, &*directory, place.name, AtFlags::empty());
         match link() {
-            Ok(()) => Ok(()),
+            Ok(()) => self.finish_link(place, header),
             Err(Errno::NOENT) => self.foreign(place, &target),
             Err(Errno::EXIST) => {
                 let there = stat(&*parent, name).map_err(place.failed("look at"))?;
                 let here = stat(&*directory, place.name).map_err(place.failed("look at"))?;
-                if (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino) {
-                    return Ok(());
+                if (there.st_dev, there.st_ino) != (here.st_dev, here.st_ino) {
+                    self.clear(place)?;
+                    link().map_err(place.failed("link"))?;
                 }
-                self.clear(place)?;
-                link().map_err(place.failed("link"))
+                self.finish_link(place, header)
             }
             Err(e) => Err(place.failed("link")(e)),
+        }
+    }
+
+    /// What the entry of a link says of the file counts, as it is the last to say something; what is as it says stays
+    /// untouched, as a change of owner would take capabilities away.
+    fn finish_link(&self, place: &Place<'_>, header: &Header) -> Result<(), Error> {
+        let (directory, name) = (&*place.directory, place.name);
+        let is = stat(directory, name).map_err(place.failed("look at"))?;
+        let owned = (is.st_uid, is.st_gid) == self.owner(header);
+        if !owned {
+            self.chown(place, header)?;
+        }
+        let is_link = FileType::from_raw_mode(is.st_mode) == FileType::Symlink;
+        if !is_link && (!owned || is.st_mode & 0o7777 != header.mode) {
+            set_mode(directory, name, header.mode).map_err(place.failed("set mode of"))?;
+        }
+        match !header.xattrs.is_empty() || mtime(&is) != header.mtime {
+            true => Self::finish_attributes(place, header),
+            false => Ok(()),
         }
     }
 

@@ -40,9 +40,6 @@ pub fn settle(
         lower,
         moved: Vec::new(),
     };
-    if !applied.root_mentioned {
-        settling.step("copy attributes of", b"", Settling::adopt)?;
-    }
     for path in &applied.implicit_dirs {
         let path = settling.now_at(path);
         settling.step("settle directory", &path, Settling::directory)?;

@@ -10,6 +10,9 @@ use crate::tar::Xattr;
 /// overlayfs' own attributes: what they mean depends on the layers around, and no archive has a say in it.
 const OVERLAY: &[u8] = b"trusted.overlay.";
 
+/// The administrator's own attributes, overlayfs' among them: no archive sets any, as in containerd.
+const TRUSTED: &[u8] = b"trusted.";
+
 /// The attribute of a directory that hides all below it, with the value `y`.
 pub(crate) const OPAQUE: &str = "trusted.overlay.opaque";
 
@@ -18,7 +21,7 @@ const HOST: [&[u8]; 3] = [b"security.selinux", b"security.ima", b"security.evm"]
 
 /// What attributes are read from or written to.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Target<'a> {
+pub enum Target<'a> {
     /// An open file.
     File(BorrowedFd<'a>),
     /// A name in a directory, not followed if it is a link; the empty name is the directory.
@@ -59,10 +62,10 @@ impl Target<'_> {
 }
 
 /// Sets what an archive says. What the file system can't keep is left out, as Docker does.
-pub(crate) fn apply(target: Target<'_>, xattrs: &[Xattr]) -> Result<(), Errno> {
+pub fn apply(target: Target<'_>, xattrs: &[Xattr]) -> Result<(), Errno> {
     for xattr in xattrs
         .iter()
-        .filter(|xattr| !xattr.name.starts_with(OVERLAY))
+        .filter(|xattr| !xattr.name.starts_with(TRUSTED))
     {
         match target.set(&xattr.name, &xattr.value) {
             // The file system has no such attributes, or not on this kind of file.
@@ -75,7 +78,7 @@ pub(crate) fn apply(target: Target<'_>, xattrs: &[Xattr]) -> Result<(), Errno> {
 }
 
 /// The attributes worth keeping in an archive, sorted.
-pub(crate) fn read(target: Target<'_>) -> Result<Vec<Xattr>, Errno> {
+pub fn read(target: Target<'_>) -> Result<Vec<Xattr>, Errno> {
     let mut names = vec![0; 1024];
     let length = loop {
         match target.list(&mut names) {
@@ -114,7 +117,7 @@ pub(crate) fn set_opaque(directory: impl AsFd) -> Result<(), Errno> {
     Target::Name(directory.as_fd(), b"").set(OPAQUE.as_bytes(), b"y")
 }
 
-pub(crate) fn is_opaque(directory: impl AsFd) -> bool {
+pub fn is_opaque(directory: impl AsFd) -> bool {
     let mut value = [0; 1];
     let read = Target::Name(directory.as_fd(), b"").get(OPAQUE.as_bytes(), &mut value);
     read == Ok(1) && value == *b"y"

@@ -75,7 +75,8 @@ impl<R: Read> Reader<R> {
     pub fn next_entry(&mut self) -> Result<Option<Header>, Error> {
         let mut records = Records::default();
         for _ in 0..=MOST_SPECIAL {
-            self.source.skip(self.remaining + self.padding)?;
+            self.source.skip(self.remaining)?;
+            self.source.skip_padding(self.padding)?;
             (self.remaining, self.padding) = (0, 0);
             let Some(block) = self.block()? else {
                 return Ok(None);
@@ -357,7 +358,8 @@ impl<R: Read> Read for Content<'_, R> {
 
 fn kind(flag: u8, name: &[u8]) -> Result<Kind, Error> {
     Ok(match flag {
-        b'0' | 0 | b'7' if name.ends_with(b"/") => Kind::Directory,
+        // Archives from before there were directories; newer ones mean what they say, as Go reads them.
+        0 if name.ends_with(b"/") => Kind::Directory,
         b'0' | 0 | b'7' | b'S' => Kind::File,
         b'1' => Kind::Hardlink,
         b'2' => Kind::Symlink,
@@ -446,6 +448,14 @@ impl<R: Read> Source<R> {
 
     fn skip(&mut self, mut bytes: u64) -> Result<(), Error> {
         while bytes > 0 {
+            bytes -= self.take(bytes)?.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// As [`Self::skip`]; an archive may end before the last block is filled up.
+    fn skip_padding(&mut self, mut bytes: u64) -> Result<(), Error> {
+        while bytes > 0 && self.fill()? {
             bytes -= self.take(bytes)?.len() as u64;
         }
         Ok(())
