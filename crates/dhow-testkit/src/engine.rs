@@ -251,6 +251,12 @@ impl Engine {
             .unwrap_or_else(|| self.daemon.as_ref().expect("the daemon runs").id())
     }
 
+    /// Whether it is not ours.
+    #[must_use]
+    pub fn is_foreign(&self) -> bool {
+        self.foreign.is_some()
+    }
+
     /// The engine's socket.
     #[must_use]
     pub fn socket(&self) -> &Path {

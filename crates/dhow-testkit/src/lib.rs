@@ -3,7 +3,8 @@
 //! Nothing here pretends. [`packages`] fetches Debian's packages and unpacks them into a cache of the user's;
 //! [`images`] makes images from them; [`Registry`] runs Debian's `docker-registry`; [`Engine`] runs this tree's
 //! `dhow daemon` in a root of its own, and when it is dropped, stops it and says what it left behind; [`Cli`] runs
-//! `dhow` or the official `docker` against it. [`scripted`] is an engine that says what a test wants.
+//! `dhow` or the official `docker` against it. [`scripted`] is an engine that says what a test wants,
+//! [`corpus`] images with awkward layers.
 //!
 //! Failures panic with what was tried: this crate is for tests only.
 #![allow(
@@ -15,14 +16,18 @@
 
 mod cli;
 pub mod clients;
+pub mod corpus;
 mod engine;
+pub mod faults;
 pub mod fuzz;
 pub mod http;
 pub mod images;
 mod leaks;
+mod network;
 pub mod packages;
 mod registry;
 pub mod scripted;
+pub mod tokens;
 
 pub use cli::{Cli, Output};
 pub use engine::{Engine, EngineOptions, program};

@@ -1,4 +1,4 @@
-//! The project's chores: `cargo xtask tidy`, `cargo xtask bench`, `cargo xtask soak`.
+//! The project's chores: `cargo xtask tidy`, `cargo xtask bench`, `cargo xtask soak`, `cargo xtask corpus`.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -6,6 +6,7 @@
 )]
 
 mod bench;
+mod corpus;
 mod soak;
 mod tidy;
 
@@ -19,6 +20,7 @@ Chores:
   tidy                     check the rules of ARCHITECTURE.md that a program can check
   bench [OPTIONS]          measure this tree's engine, and any other engine beside it
   soak [OPTIONS]           many workers at once while the daemon is killed; then look for what is left
+  corpus [OPTIONS]         unpack images with awkward layers and compare every file with what Docker makes of them
 
 Options of bench:
   --engine NAME=SOCKET     also measure the engine that listens on SOCKET (repeatable)
@@ -30,6 +32,13 @@ Options of soak:
   --minutes N              how long (default 30)
   --workers N              how many at once (default 20)
   --kill-every SECONDS     how often the daemon is killed (default 60)
+  --program PATH           the program to run instead of a build of the tree
+
+Options of corpus:
+  --engine SOCKET          compare with the Docker Engine that listens on SOCKET instead of what was recorded, and
+                           also what umoci, buildah, debootstrap and skopeo make
+  --record                 write down what that engine makes of the images
+  --only TEXT              only the images whose name contains TEXT
   --program PATH           the program to run instead of a build of the tree
 ";
 
@@ -43,6 +52,10 @@ fn main() -> ExitCode {
         },
         Some("soak") => match soak::Options::parse(&args[1..]) {
             Ok(options) => soak::run(&options),
+            Err(message) => usage_error(&message),
+        },
+        Some("corpus") => match corpus::Options::parse(&args[1..]) {
+            Ok(options) => corpus::run(&options),
             Err(message) => usage_error(&message),
         },
         Some("-h" | "--help") => {
