@@ -19,6 +19,12 @@ pub trait Executor: Send + Sync + 'static {
     /// # Errors
     /// The command could not be started; the text is for the one who builds (`exec: "nosuch": executable file not found in $PATH`).
     fn run<'a>(&'a self, command: Command) -> BoxFuture<'a, Result<i32, ExecutorError>>;
+
+    /// Waits until nothing is left of a command whose future was dropped: its upper directory may be removed then.
+    fn settled<'a>(&'a self, id: &'a str) -> BoxFuture<'a, ()> {
+        let _ = id;
+        Box::pin(async {})
+    }
 }
 
 /// Why a command could not be started.
@@ -28,13 +34,13 @@ pub struct ExecutorError(pub String);
 
 /// A command to run.
 pub struct Command {
-    /// An id that no other command has.
+    /// An id that no other command has: letters, digits and `-`, at most 64.
     pub id: String,
     /// The file system; its upper directory gets what the command writes.
     pub root: Mounts,
     /// The program and its arguments; the program is looked up in the container's `PATH`.
     pub args: Vec<String>,
-    /// The environment, complete.
+    /// The environment, complete but for `HOME`, which is the user's where it is missing.
     pub env: Vec<String>,
     /// The working directory; made if it is not there.
     pub working_dir: String,

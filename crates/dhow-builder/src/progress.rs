@@ -34,6 +34,8 @@ pub struct VertexStatus {
     pub inputs: Vec<Digest>,
     /// What people are told.
     pub name: String,
+    /// Where it stands in the Dockerfile; none for what no instruction asks for.
+    pub lines: Option<dhow_dockerfile::Lines>,
     /// When it began.
     pub started: Option<Timestamp>,
     /// When it ended.
