@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use crate::tar::Mtime;
 
 /// Opens `path` below `root`, symbolic links followed as if `root` were `/`; the empty path is the root itself.
-pub(crate) fn open_in_root(root: impl AsFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+pub fn open_in_root(root: impl AsFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
     let path = if path.is_empty() { b"." } else { path };
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     loop {
@@ -30,12 +30,12 @@ pub(crate) fn open_in_root(root: impl AsFd, path: &[u8], flags: OFlags) -> Resul
 }
 
 /// Opens the directory `path` below `root` to use it as the parent of something.
-pub(crate) fn open_parent(root: impl AsFd, path: &[u8]) -> Result<OwnedFd, Errno> {
+pub fn open_parent(root: impl AsFd, path: &[u8]) -> Result<OwnedFd, Errno> {
     open_in_root(root, path, OFlags::PATH | OFlags::DIRECTORY)
 }
 
 /// Opens the directory `name` itself, for reading.
-pub(crate) fn open_dir(parent: impl AsFd, name: &[u8]) -> Result<OwnedFd, Errno> {
+pub fn open_dir(parent: impl AsFd, name: &[u8]) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     openat(
         parent,
@@ -46,12 +46,12 @@ pub(crate) fn open_dir(parent: impl AsFd, name: &[u8]) -> Result<OwnedFd, Errno>
 }
 
 /// What `name` is, without following it.
-pub(crate) fn stat(parent: impl AsFd, name: &[u8]) -> Result<Stat, Errno> {
+pub fn stat(parent: impl AsFd, name: &[u8]) -> Result<Stat, Errno> {
     statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)
 }
 
 /// The same, `None` where there is nothing.
-pub(crate) fn stat_if_there(parent: impl AsFd, name: &[u8]) -> Result<Option<Stat>, Errno> {
+pub fn stat_if_there(parent: impl AsFd, name: &[u8]) -> Result<Option<Stat>, Errno> {
     match stat(parent, name) {
         Ok(stat) => Ok(Some(stat)),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
@@ -59,17 +59,18 @@ pub(crate) fn stat_if_there(parent: impl AsFd, name: &[u8]) -> Result<Option<Sta
     }
 }
 
-pub(crate) fn is_dir(stat: &Stat) -> bool {
+/// Whether this is a directory.
+pub fn is_dir(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::Directory
 }
 
 /// Whether this is overlayfs' mark for a deleted name.
-pub(crate) fn is_whiteout(stat: &Stat) -> bool {
+pub fn is_whiteout(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
 }
 
 /// Sets the permissions of what has no descriptor of its own; `name` must not be a symbolic link.
-pub(crate) fn set_mode(parent: impl AsFd, name: &[u8], mode: u32) -> Result<(), Errno> {
+pub fn set_mode(parent: impl AsFd, name: &[u8], mode: u32) -> Result<(), Errno> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = openat(
         parent,
@@ -81,7 +82,8 @@ pub(crate) fn set_mode(parent: impl AsFd, name: &[u8], mode: u32) -> Result<(), 
     chmodat(CWD, path, Mode::from_raw_mode(mode), AtFlags::empty())
 }
 
-pub(crate) fn times(mtime: Mtime) -> Timestamps {
+/// The times to set for a time of modification.
+pub fn times(mtime: Mtime) -> Timestamps {
     let time = Timespec {
         tv_sec: mtime.seconds,
         tv_nsec: i64::from(mtime.nanoseconds),
@@ -93,7 +95,7 @@ pub(crate) fn times(mtime: Mtime) -> Timestamps {
 }
 
 /// Does something in a directory and sets its times back after it.
-pub(crate) fn untouched<T>(
+pub fn untouched<T>(
     directory: impl AsFd,
     act: impl FnOnce() -> Result<T, Errno>,
 ) -> Result<T, Errno> {
@@ -104,7 +106,7 @@ pub(crate) fn untouched<T>(
 }
 
 /// When the file was modified.
-pub(crate) fn mtime(stat: &Stat) -> Mtime {
+pub fn mtime(stat: &Stat) -> Mtime {
     let nanoseconds = u32::try_from(stat.st_mtime_nsec).unwrap_or(0);
     Mtime {
         seconds: stat.st_mtime,

@@ -49,6 +49,18 @@ mod usage;
 mod walk;
 mod xattrs;
 
+/// Files by directory descriptors, for those who work on trees themselves: no path is ever followed out of its root.
+pub mod fd {
+    pub use crate::at::{
+        is_dir, is_whiteout, mtime, open_dir, open_in_root, open_parent, set_mode, stat,
+        stat_if_there, times, untouched,
+    };
+    pub use crate::names::{follow, join, split};
+    pub use crate::resolve::resolve;
+    pub use crate::walk::names;
+    pub use crate::xattrs::{Target, apply as set_xattrs, is_opaque, read as xattrs};
+}
+
 pub use apply::{Applied, ApplyOptions, ForeignLink, apply};
 pub use changes::{Change, ChangeKind, changes};
 pub use diff::{diff, layer};

@@ -46,7 +46,7 @@ pub(crate) fn clean(path: &Path) -> Result<Vec<u8>, Error> {
 }
 
 /// Where the symbolic link `target` in the directory `parent` leads, both relative to the root; `..` stops at the root.
-pub(crate) fn follow(parent: &[u8], target: &[u8]) -> Vec<u8> {
+pub fn follow(parent: &[u8], target: &[u8]) -> Vec<u8> {
     let mut path: Vec<&[u8]> = match target.first() {
         Some(b'/') => Vec::new(),
         _ => parent
@@ -65,7 +65,7 @@ pub(crate) fn follow(parent: &[u8], target: &[u8]) -> Vec<u8> {
 }
 
 /// Parent and last component of a clean path that is not empty.
-pub(crate) fn split(path: &[u8]) -> (&[u8], &[u8]) {
+pub fn split(path: &[u8]) -> (&[u8], &[u8]) {
     match path.iter().rposition(|byte| *byte == b'/') {
         Some(slash) => (&path[..slash], &path[slash + 1..]),
         None => (&[], path),
@@ -73,7 +73,7 @@ pub(crate) fn split(path: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// `parent/name`, where either may be empty.
-pub(crate) fn join(parent: &[u8], name: &[u8]) -> Vec<u8> {
+pub fn join(parent: &[u8], name: &[u8]) -> Vec<u8> {
     match (parent, name) {
         ([], path) | (path, []) => path.to_vec(),
         _ => [parent, b"/", name].concat(),

@@ -12,7 +12,7 @@ use crate::names::{follow, join, split};
 const MOST_LINKS: usize = 40;
 
 /// The clean path without symbolic links that `path`, clean too, leads to below `root`; what doesn't exist stays as it is.
-pub(crate) fn resolve(root: BorrowedFd<'_>, path: &[u8]) -> Result<Vec<u8>, Errno> {
+pub fn resolve(root: BorrowedFd<'_>, path: &[u8]) -> Result<Vec<u8>, Errno> {
     let mut links = 0;
     let mut real: Vec<u8> = Vec::new();
     let mut rest = path.to_vec();

@@ -117,6 +117,7 @@ pub(crate) fn set_opaque(directory: impl AsFd) -> Result<(), Errno> {
     Target::Name(directory.as_fd(), b"").set(OPAQUE.as_bytes(), b"y")
 }
 
+/// Whether overlayfs shows nothing of what is below this directory.
 pub fn is_opaque(directory: impl AsFd) -> bool {
     let mut value = [0; 1];
     let read = Target::Name(directory.as_fd(), b"").get(OPAQUE.as_bytes(), &mut value);

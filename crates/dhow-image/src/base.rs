@@ -7,7 +7,7 @@ use dhow_oci::{Descriptor, Digest, ImageConfig, ManifestOrIndex};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::lease::Lease;
+use crate::lease::{Hold, Lease};
 use crate::lookup::Reach;
 use crate::store::{LARGEST_DOCUMENT, Store};
 
@@ -34,6 +34,10 @@ impl Protection {
         self.0.extend(digests);
     }
 }
+
+/// Keeps everything from garbage collection until it is dropped: for the moment in which content gets its name.
+#[derive(Debug)]
+pub struct Pause(#[expect(dead_code, reason = "its end is what matters")] pub(crate) Hold);
 
 /// An image for one platform, all here and unpacked.
 #[derive(Debug, Clone, PartialEq)]

@@ -14,7 +14,8 @@ use tokio_util::io::SyncIoBridge;
 use crate::store::Store;
 use crate::{
     BaseImage, BundledImage, CheckOptions, CommitOptions, Deleted, Error, Finding, HistoryEntry,
-    Image, ImportOptions, InUse, PlatformImage, Progress, ProgressSender, Protection, Pruned,
+    Image, ImportOptions, InUse, Pause, PlatformImage, Progress, ProgressSender, Protection,
+    Pruned,
 };
 
 /// What images are made of.
@@ -151,6 +152,13 @@ impl Images {
     #[must_use]
     pub fn protect(&self, digests: impl IntoIterator<Item = Digest>) -> Protection {
         Protection(self.store.leases.take(digests))
+    }
+
+    /// Keeps everything from garbage collection, for content whose digest is not known before it is there: protect that
+    /// before this is dropped.
+    #[must_use]
+    pub fn pause_collection(&self) -> Pause {
+        Pause(self.store.leases.hold())
     }
 
     /// All blobs and layers (by chain id) that images' names lead to.
