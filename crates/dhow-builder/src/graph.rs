@@ -140,6 +140,9 @@ pub struct Limits {
     pub hosts: Vec<(String, IpAddr)>,
     /// The host name.
     pub hostname: Option<String>,
+    /// The network of commands that ask for none of their own: a name, or `container:` and one; the default bridge if
+    /// not said.
+    pub network: Option<String>,
     /// Bytes of `/dev/shm`.
     pub shm_size: Option<u64>,
     /// `name`, soft and hard limit.
