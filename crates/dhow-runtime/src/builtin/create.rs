@@ -13,7 +13,7 @@ use super::hooks;
 use super::init::{Gate, InitHooks, InitPlan};
 use super::namespaces::{Children, NamespacePlan};
 use super::record::{Folder, OCI_VERSION, Record, process_stat};
-use super::sysctl;
+use super::{sysctl, unsupported};
 use crate::cgroup::Cgroup;
 use crate::channel::{Channel, Message};
 use crate::error::{Error, Result};
@@ -42,6 +42,7 @@ pub(super) fn create(
     detached: bool,
 ) -> Result<Waiting> {
     let folder = Folder::of(state_root, request.id)?;
+    unsupported::check(request.spec)?;
     let namespaces = NamespacePlan::new(request.spec)?;
     folder.make(request.id)?;
     let mut undo = Undo {
@@ -193,15 +194,6 @@ fn plan_process(request: &CreateRequest<'_>, rootfs: &RootfsPlan) -> Result<Proc
     }
     if let Some(personality) = linux.and_then(|linux| linux.personality().as_ref()) {
         planned.attributes.personality = Some(plan::personality(personality)?);
-    }
-    if linux.is_some_and(|linux| linux.intel_rdt().is_some()) {
-        return Err(Error::Spec("intelRdt is not supported".into()));
-    }
-    if linux.is_some_and(|linux| linux.net_devices().is_some()) {
-        return Err(Error::Spec("netDevices is not supported".into()));
-    }
-    if linux.is_some_and(|linux| linux.memory_policy().is_some()) {
-        return Err(Error::Spec("memoryPolicy is not supported".into()));
     }
     Ok(planned)
 }

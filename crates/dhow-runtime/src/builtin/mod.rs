@@ -11,6 +11,7 @@ mod init;
 mod namespaces;
 mod record;
 mod sysctl;
+mod unsupported;
 
 use std::collections::BTreeMap;
 use std::io;

@@ -10,6 +10,17 @@ mod files;
 mod layout;
 mod oom;
 mod stats;
+/// Refuses a limit of memory below what is in use now: the kernel would kill for it.
+fn check_usage(group: &Path, file: &str, limit: i64) -> Result<(), Error> {
+    let usage = files::number(group, file).unwrap_or(0);
+    match u64::try_from(limit) {
+        Ok(limit) if limit < usage => Err(Error::Invalid(format!(
+            "a memory limit of {limit} bytes is below the current usage of {usage}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests;
 mod v1;

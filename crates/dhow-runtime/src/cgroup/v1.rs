@@ -184,6 +184,11 @@ impl Group<'_> {
             }
             _ => false,
         };
+        if let (Some(limit), Some(true), Some(path)) =
+            (limit, memory.check_before_update(), self.of("memory"))
+        {
+            super::check_usage(path, "memory.usage_in_bytes", limit)?;
+        }
         if let (Some(swap), true) = (swap, swap_first) {
             self.write("memory", swap_file, &swap.to_string(), warnings)?;
         }

@@ -32,6 +32,7 @@ impl Driver for Group<'_> {
         if let Some(block) = resources.block_io() {
             self.block_io(block, &mut warnings)?;
         }
+        without(resources, &mut warnings);
         for page in resources.hugepage_limits().iter().flatten() {
             let file = format!("hugetlb.{}.max", page.page_size());
             self.write(&file, &value_or_max(page.limit()), &mut warnings)?;
@@ -134,6 +135,9 @@ impl Group<'_> {
             self.write("memory.swap.max", &alone, warnings)?;
         }
         if let Some(limit) = limit {
+            if memory.check_before_update() == Some(true) {
+                super::check_usage(self.0, "memory.current", limit)?;
+            }
             self.write("memory.max", &value_or_max(limit), warnings)?;
         }
         if let Some(reservation) = memory.reservation().filter(|value| *value != 0) {
@@ -234,6 +238,56 @@ impl Group<'_> {
                 .map_err(failed)?;
         }
         Ok(())
+    }
+}
+
+/// Warns of limits that have no counterpart on version 2.
+fn without(resources: &LinuxResources, warnings: &mut Vec<String>) {
+    let memory = resources.memory().as_ref();
+    let network = resources.network().as_ref();
+    let (cpu, block) = (resources.cpu().as_ref(), resources.block_io().as_ref());
+    for (name, is_set) in [
+        (
+            "memory.kernelTCP",
+            memory.is_some_and(|memory| memory.kernel_tcp().is_some_and(|limit| limit != 0)),
+        ),
+        (
+            "memory.swappiness",
+            memory.is_some_and(|memory| memory.swappiness().is_some_and(|value| value <= 100)),
+        ),
+        (
+            "memory.disableOOMKiller",
+            memory.is_some_and(|memory| memory.disable_oom_killer() == Some(true)),
+        ),
+        (
+            "cpu.realtime",
+            cpu.is_some_and(|cpu| {
+                let set = |value: Option<u64>| value.is_some_and(|value| value != 0);
+                set(cpu.realtime_period()) || cpu.realtime_runtime().is_some_and(|value| value != 0)
+            }),
+        ),
+        (
+            "blockIO.leafWeight",
+            block.is_some_and(|block| {
+                let mut devices = block.weight_device().iter().flatten();
+                block.leaf_weight().is_some_and(|weight| weight != 0)
+                    || devices.any(|device| device.leaf_weight().is_some())
+            }),
+        ),
+        (
+            "network",
+            network.is_some_and(|network| {
+                network.class_id().is_some_and(|class| class != 0)
+                    || network
+                        .priorities()
+                        .as_ref()
+                        .is_some_and(|list| !list.is_empty())
+            }),
+        ),
+    ] {
+        if is_set {
+            warnings.push(format!("cgroup v2 has no {name}, so it was not set"));
+        }
     }
 }
 

@@ -18,6 +18,11 @@ pub(crate) const TESTS: &[Test] = &[
         from_create_to_delete,
     ),
     ("cli::run_gives_the_exit_code", run_gives_the_exit_code),
+    (
+        "cli::what_is_not_supported_is_refused",
+        what_is_not_supported_is_refused,
+    ),
+    ("cli::features_are_told", features_are_told),
     ("cli::errors_go_to_the_log", errors_go_to_the_log),
     (
         "cli::a_console_socket_gets_the_terminal",
@@ -346,4 +351,131 @@ fn runc_through_the_same_trait() {
         error.to_string().starts_with("runc start failed: "),
         "{error}"
     );
+}
+
+/// Each field that is not done is refused before anything is made, with its name.
+fn what_is_not_supported_is_refused() {
+    for (field, value, why) in [
+        (
+            "/ociVersion",
+            json!("2.0.0"),
+            "ociVersion 2.0.0 is not supported",
+        ),
+        (
+            "/ociVersion",
+            json!("new"),
+            "ociVersion \"new\" is no version",
+        ),
+        (
+            "/windows",
+            json!({"layerFolders": ["c"]}),
+            "windows is not supported",
+        ),
+        (
+            "/vm",
+            json!({"kernel": {"path": "/kernel"}}),
+            "vm is not supported",
+        ),
+        (
+            "/process/execCPUAffinity",
+            json!({"initial": "0", "final": "0"}),
+            "process.execCPUAffinity is not supported",
+        ),
+        (
+            "/linux/intelRdt",
+            json!({"closID": "x"}),
+            "linux.intelRdt is not supported",
+        ),
+        (
+            "/linux/netDevices",
+            json!({"eth0": {"name": "eth1"}}),
+            "linux.netDevices is not supported",
+        ),
+        (
+            "/linux/personality",
+            json!({"domain": "LINUX", "flags": ["X"]}),
+            "personality flags are not supported",
+        ),
+        (
+            "/linux/rootfsPropagation",
+            json!("odd"),
+            "rootfsPropagation=odd is not supported",
+        ),
+        (
+            "/linux/resources",
+            json!({"memory": {"useHierarchy": false}}),
+            "linux.resources.memory.useHierarchy=false is not supported",
+        ),
+        (
+            "/linux/seccomp",
+            json!({"defaultAction": "SCMP_ACT_NOTIFY"}),
+            "SCMP_ACT_NOTIFY is not supported",
+        ),
+    ] {
+        let line = Line::new("refused", "true", |spec| {
+            let (parent, name) = field.rsplit_once('/').unwrap();
+            spec.pointer_mut(parent).unwrap()[name] = value;
+        });
+        let output = line.call(&["run", &line.id]);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            !output.status.success() && text.contains(why),
+            "{field}: {text}"
+        );
+        let state = line.call(&["state", &line.id]);
+        assert!(!state.status.success(), "{field}: something was left");
+    }
+    // What a later release adds is passed over.
+    let line = Line::new("later", "true", |spec| {
+        spec["ociVersion"] = json!("1.9.0");
+        spec["later"] = json!({"x": 1});
+        spec["linux"]["later"] = json!(["y"]);
+    });
+    line.ok(&["run", &line.id]);
+}
+
+/// The features are of the form that the specification gives, and what is told is so.
+fn features_are_told() {
+    let line = Line::new("features", "true", |_| {});
+    let features: Value = serde_json::from_str(&line.ok(&["features"])).unwrap();
+    assert_eq!(features["ociVersionMin"], "1.0.0");
+    assert_eq!(features["ociVersionMax"], "1.2.1");
+    let list = |value: &Value| -> Vec<String> {
+        let entries = value.as_array().unwrap().iter();
+        entries
+            .map(|entry| entry.as_str().unwrap().to_owned())
+            .collect()
+    };
+    let namespaces = list(&features["linux"]["namespaces"]);
+    for kind in ["cgroup", "ipc", "mount", "network", "pid", "user", "uts"] {
+        assert!(namespaces.iter().any(|known| known == kind), "{kind}");
+    }
+    assert_eq!(
+        features["linux"]["mountExtensions"]["idmap"]["enabled"],
+        false
+    );
+    assert_eq!(features["linux"]["intelRdt"]["enabled"], false);
+    assert!(
+        !list(&features["linux"]["seccomp"]["actions"]).contains(&"SCMP_ACT_NOTIFY".to_owned())
+    );
+    // Every option that is told is taken, all of one kind at a time.
+    let options = list(&features["mountOptions"]);
+    for option in [
+        "ro",
+        "nosuid",
+        "nodev",
+        "noexec",
+        "rro",
+        "tmpcopyup",
+        "nosymfollow",
+    ] {
+        assert!(options.iter().any(|known| known == option), "{option}");
+        let line = Line::new("option", "true", |spec| {
+            let mount = json!({
+                "destination": "/optional", "type": "tmpfs", "source": "tmpfs", "options": [option],
+            });
+            spec["mounts"].as_array_mut().unwrap().push(mount);
+        });
+        line.ok(&["run", &line.id]);
+    }
 }
