@@ -4,7 +4,6 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::RootCertStore;
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -13,9 +12,7 @@ use tokio_rustls::client::TlsStream;
 use crate::error::{Error, Result};
 use crate::settings::TlsFiles;
 use dhow_golang::io_text;
-
-/// The system's certificates, for `https://` without files of one's own.
-const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
+use dhow_tls::Roots;
 
 /// How to speak TLS to one engine.
 pub(crate) struct Tls {
@@ -29,7 +26,8 @@ impl Tls {
         let roots = match files {
             Some(files) if !files.verify => None,
             Some(files) => Some(roots(&files.ca)?),
-            None => Some(roots(Path::new(SYSTEM_ROOTS))?),
+            // For `https://` without files of one's own.
+            None => Some(Roots::system()),
         };
         let identity = files
             .filter(|files| files.cert.exists() && files.key.exists())
@@ -51,11 +49,11 @@ impl Tls {
     }
 }
 
-fn roots(path: &Path) -> Result<RootCertStore> {
-    let mut roots = RootCertStore::empty();
+fn roots(path: &Path) -> Result<Roots> {
+    let mut roots = Roots::default();
     let certificates = dhow_tls::certificates(path).map_err(|error| unusable(&error))?;
     // A bundle may hold certificates of kinds that are of no use here.
-    roots.add_parsable_certificates(certificates);
+    roots.add_usable(certificates);
     Ok(roots)
 }
 

@@ -2,11 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
-use dhow_tls::Identity;
+use dhow_tls::{Identity, Roots};
+use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
-use rustls::{ClientConfig, RootCertStore};
 
 use crate::Error;
 use crate::hosts::TlsFiles;
@@ -34,7 +33,7 @@ pub(crate) fn client_config(
     let roots = if own.skip_verify || insecure && own_roots.is_empty() {
         None
     } else {
-        let mut roots = system_roots().clone();
+        let mut roots = Roots::system();
         for certificate in own_roots {
             roots
                 .add(certificate)
@@ -50,23 +49,6 @@ fn config_error(host: &str, reason: &str) -> Error {
         what: format!("TLS settings of {host}"),
         reason: reason.to_owned(),
     }
-}
-
-/// The system's roots, or Mozilla's where a machine has none; read once.
-fn system_roots() -> &'static RootCertStore {
-    static ROOTS: OnceLock<RootCertStore> = OnceLock::new();
-    ROOTS.get_or_init(|| {
-        let mut roots = RootCertStore::empty();
-        let native = rustls_native_certs::load_native_certs();
-        for error in &native.errors {
-            tracing::warn!(%error, "a system certificate can't be read");
-        }
-        roots.add_parsable_certificates(native.certs);
-        if roots.is_empty() {
-            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        }
-        roots
-    })
 }
 
 fn read_folder(

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
-use rustls::{CertificateError, ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{CertificateError, ClientConfig, ClientConnection, StreamOwned};
 
 use dhow_golang::io_text;
+use dhow_tls::Roots;
 
 /// The files that say whom to trust and who we are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,18 +41,13 @@ impl Tls {
                         text(&error)
                     )
                 };
-                let mut roots = RootCertStore::empty();
+                let mut roots = Roots::default();
                 for certificate in dhow_tls::certificates(path).map_err(unusable)? {
                     roots.add(certificate).map_err(|error| error.to_string())?;
                 }
                 Some(roots)
             }
-            (None, false) => {
-                let mut roots = RootCertStore::empty();
-                // A machine without authorities trusts nobody, which the handshake will say.
-                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-                Some(roots)
-            }
+            (None, false) => Some(Roots::system()),
         };
         let identity = match (&files.cert, &files.key) {
             (None, None) => None,
