@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 use crate::hosts::{Host, Hosts, TlsFiles};
@@ -95,6 +96,16 @@ impl Endpoint {
             host,
             ..Self::default()
         })
+    }
+
+    /// Adds the header fields that the server wants to see.
+    pub(crate) fn add_headers(&self, headers: &mut HeaderMap) {
+        for (name, value) in &self.headers {
+            let name = HeaderName::from_bytes(name.as_bytes());
+            if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(value)) {
+                headers.append(name, value);
+            }
+        }
     }
 
     /// The mirrors of Docker Hub that the settings name.

@@ -204,11 +204,12 @@ impl Repository {
         mut headers: HeaderMap,
         body: Body,
     ) -> Result<Response, Error> {
-        // The registry may have uploads served by another host; our credentials are not for that one.
-        if authority(url) == subject.endpoint.host
-            && let Some(value) = self.authorizer().known(subject)
-        {
-            headers.insert(AUTHORIZATION, value);
+        // The registry may have uploads served by another host; what is the registry's to see is not for that one.
+        if authority(url) == subject.endpoint.host {
+            subject.endpoint.add_headers(&mut headers);
+            if let Some(value) = self.authorizer().known(subject) {
+                headers.insert(AUTHORIZATION, value);
+            }
         }
         self.transport().upload(url, method, headers, body).await
     }

@@ -345,11 +345,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 /// The request with the fields that a server wants to see.
 fn with_headers(request: &Request, endpoint: &Endpoint) -> Request {
     let mut request = request.clone();
-    for (name, value) in &endpoint.headers {
-        if let Ok(name) = http::HeaderName::from_bytes(name.as_bytes()) {
-            request = request.header(name, value);
-        }
-    }
+    endpoint.add_headers(&mut request.headers);
     request
 }
 

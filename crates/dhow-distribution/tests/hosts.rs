@@ -3,10 +3,12 @@
 
 mod fake;
 
+use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 use dhow_distribution::{Credentials, Registry, RegistryConfig, Repository};
-use dhow_oci::{Digest, Reference};
+use dhow_oci::{Descriptor, Digest, Reference};
 use serde_json::json;
 
 use fake::{Request, Response, Server};
@@ -147,6 +149,38 @@ async fn a_host_that_is_named_for_it_gets_what_is_pushed() {
     let repository = repository(folder.path(), "registry.invalid", &text);
     assert!(repository.blob_exists(&Digest::of(b"x")).await.unwrap());
     assert!(cache.requests().is_empty());
+}
+
+#[tokio::test]
+async fn header_fields_go_with_every_step_of_an_upload_but_to_no_other_host() {
+    let elsewhere = Server::start(|_| Response::new(201));
+    for away in [false, true] {
+        let other = elsewhere.host();
+        let server = Server::start(move |request| match request.method.as_str() {
+            "POST" if away => Response::new(202).header("location", format!("http://{other}/up")),
+            "POST" => Response::new(202).header("location", "/up"),
+            "PUT" => Response::new(201),
+            _ => Response::new(404),
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("http://{}", server.host());
+        let text = format!(
+            "[host.\"{url}\"]\ncapabilities = [\"push\"]\n[host.\"{url}\".header]\nx-who = \"dhow\"\n"
+        );
+        let repository = repository(folder.path(), "registry.invalid", &text);
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"blob").unwrap();
+        let descriptor = Descriptor::of("x", b"blob");
+        repository
+            .push_blob(&descriptor, &file, Arc::new(|_| ()))
+            .await
+            .unwrap();
+        assert_eq!(server.requests().len(), if away { 1 } else { 2 });
+        for request in server.requests() {
+            assert_eq!(request.header("x-who"), "dhow", "{}", request.path);
+        }
+    }
+    assert_eq!(elsewhere.requests()[0].header("x-who"), "");
 }
 
 #[tokio::test]
