@@ -139,8 +139,9 @@ impl Ssh {
             }
             _ => (authority, None),
         };
-        // A name that looks like an option must never reach ssh.
-        let sound = !destination.is_empty() && !destination.starts_with('-');
+        // What looks like an option must never reach ssh, nor the programs that it gives the host's name to.
+        let host = destination.rsplit('@').next().unwrap_or_default();
+        let sound = !host.is_empty() && !host.starts_with('-') && !destination.starts_with('-');
         sound.then(|| Self {
             destination: destination.to_owned(),
             port,
@@ -259,6 +260,14 @@ mod tests {
         let ssh = Ssh::parse("me@host:22/run/d.sock").unwrap();
         assert_eq!((ssh.destination.as_str(), ssh.port), ("me@host", Some(22)));
         assert_eq!(ssh.socket, "/run/d.sock");
-        assert_eq!(Ssh::parse("-oProxyCommand=x"), None);
+        for wrong in [
+            "-oProxyCommand=x",
+            "-me@host",
+            "me@-oProxyCommand=x",
+            "me@",
+            "",
+        ] {
+            assert_eq!(Ssh::parse(wrong), None, "{wrong}");
+        }
     }
 }
