@@ -1,11 +1,36 @@
 //! Stages, arguments and base images become a graph, the image's configuration and its history.
 
+mod configure;
+mod copy;
+mod draw;
+mod drawing;
+mod environment;
+mod found;
+mod git;
+mod path;
+mod problem;
+mod run;
+mod state;
+mod survey;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use dhow_dockerfile::Dockerfile;
 use dhow_oci::{Digest, ImageConfig, Platform};
 
 use crate::error::Location;
 use crate::graph::{Graph, Vertex, VertexId};
+use crate::plan::draw::Stages;
+use crate::request::Options;
+
+pub(crate) use draw::stage_names;
+pub(crate) use drawing::Drawing;
+pub(crate) use environment::Platforms;
+pub(crate) use found::{Context, Found, FoundImage, Replacement, familiar};
+pub(crate) use git::parse as parse_git;
+pub(crate) use problem::Problem;
+pub(crate) use survey::{Base, Survey, Triggers};
 
 /// What is to be done, and what becomes of it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -60,3 +85,67 @@ impl Plan {
         })
     }
 }
+
+/// What a plan is made of.
+pub(crate) struct Planning<'a> {
+    /// The Dockerfile.
+    pub(crate) dockerfile: &'a Dockerfile,
+    /// How it is understood.
+    pub(crate) options: &'a Options,
+    /// What was looked up.
+    pub(crate) found: &'a Found,
+    /// The platform of the machine that builds.
+    pub(crate) build: &'a Platform,
+    /// Seconds since 1970 that stand in the image instead of now.
+    pub(crate) epoch: Option<i64>,
+}
+
+impl<'a> Planning<'a> {
+    /// The platforms that are asked for, one after another.
+    pub(crate) fn platforms(&self) -> Vec<Platforms> {
+        let of = |target: &Platform, implicit| Platforms {
+            build: self.build.clone(),
+            target: target.clone(),
+            implicit,
+        };
+        match self.options.platforms.as_slice() {
+            [] => vec![of(self.build, true)],
+            asked => asked.iter().map(|platform| of(platform, false)).collect(),
+        }
+    }
+
+    fn stages(&self) -> Stages<'a> {
+        Stages {
+            dockerfile: self.dockerfile,
+            options: self.options,
+            found: self.found,
+            epoch: self.epoch,
+            drawing: Drawing::default(),
+            materials: BTreeMap::new(),
+        }
+    }
+
+    /// The instructions that the images found so far left for stages.
+    pub(crate) fn triggers(&self, platforms: &Platforms) -> Result<Triggers, Problem> {
+        self.stages().triggers(platforms)
+    }
+
+    /// Makes the plan.
+    pub(crate) fn plan(&self, source: Source) -> Result<Plan, Problem> {
+        let mut stages = self.stages();
+        let mut targets = Vec::new();
+        for platforms in self.platforms() {
+            targets.push(stages.target(&platforms)?);
+        }
+        let materials = stages.materials();
+        Ok(Plan {
+            graph: stages.drawing.finish(),
+            targets,
+            source,
+            materials,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

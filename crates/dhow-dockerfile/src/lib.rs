@@ -42,4 +42,5 @@ pub use instruction::{
 pub use lines::{BlankContinuation, Raw};
 pub use parse::{Dockerfile, parse};
 pub use stage::{Stage, Step};
+pub use suggest::suggest;
 pub use words::{Expanded, Expander, Lexer, Variables, WordError};

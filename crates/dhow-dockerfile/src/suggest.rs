@@ -4,7 +4,7 @@
 const FARTHEST: usize = 2;
 
 /// ` (did you mean X?)` for the word of `known` nearest to `word`; empty when none is near.
-pub(crate) fn suggest(word: &str, known: &[&str]) -> String {
+pub fn suggest(word: &str, known: &[&str]) -> String {
     match nearest(word, known) {
         Some(found) => format!(" (did you mean {found}?)"),
         None => String::new(),

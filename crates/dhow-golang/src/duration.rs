@@ -132,6 +132,34 @@ fn quote(text: &str) -> String {
     quoted
 }
 
+/// Writes nanoseconds as Go's `Duration.String` does: `1h0m30s`, `1.5ms`, `0s`.
+#[must_use]
+pub fn format_duration(nanoseconds: i64) -> String {
+    let sign = if nanoseconds < 0 { "-" } else { "" };
+    let total = nanoseconds.unsigned_abs();
+    let (unit, name) = match total {
+        0 => return "0s".to_owned(),
+        1..1_000 => return format!("{sign}{total}ns"),
+        1_000..1_000_000 => (1_000, "µs"),
+        1_000_000..1_000_000_000 => (1_000_000, "ms"),
+        _ => (1_000_000_000, "s"),
+    };
+    let (whole, rest) = (total / unit, total % unit);
+    let digits = format!("{:0width$}", rest, width = unit.ilog10() as usize);
+    let fraction = match digits.trim_end_matches('0') {
+        "" => String::new(),
+        digits => format!(".{digits}"),
+    };
+    if name != "s" || whole < 60 {
+        return format!("{sign}{whole}{fraction}{name}");
+    }
+    let (hours, minutes, seconds) = (whole / 3600, whole / 60 % 60, whole % 60);
+    match hours {
+        0 => format!("{sign}{minutes}m{seconds}{fraction}s"),
+        _ => format!("{sign}{hours}h{minutes}m{seconds}{fraction}s"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,6 +218,23 @@ mod tests {
         ] {
             let found = parse_duration(text).map_err(|error| error.to_string());
             assert_eq!(found, Err(error.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn lengths_are_written_as_go_writes_them() {
+        for (nanoseconds, text) in [
+            (0, "0s"),
+            (1, "1ns"),
+            (1_100, "1.1µs"),
+            (500_000_000, "500ms"),
+            (1_500_000_000, "1.5s"),
+            (90_000_000_000, "1m30s"),
+            (3_600_000_000_000, "1h0m0s"),
+            (-2_000_000, "-2ms"),
+            (86_399_999_999_999, "23h59m59.999999999s"),
+        ] {
+            assert_eq!(format_duration(nanoseconds), text);
         }
     }
 }

@@ -14,6 +14,6 @@ mod duration;
 mod io;
 mod number;
 
-pub use duration::{DurationError, parse_duration};
+pub use duration::{DurationError, format_duration, parse_duration};
 pub use io::io_text;
 pub use number::{NumberError, atoi, parse_bool, parse_int, parse_uint, quote};

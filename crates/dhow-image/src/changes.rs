@@ -3,6 +3,8 @@
 mod expose;
 mod signal;
 
+pub use signal::is_signal;
+
 use std::borrow::Cow;
 use std::time::Duration;
 

@@ -254,6 +254,26 @@ impl Mount {
         Ok(mount)
     }
 
+    /// The kind of a value of `--mount` and where it is taken from (`from=`), which can be told before variables are known.
+    ///
+    /// # Errors
+    /// It is malformed, in BuildKit's words.
+    pub fn origin(text: &str) -> Result<(MountKind, Option<String>), String> {
+        let mut kind = MountKind::Bind;
+        let mut from = None;
+        for field in fields(text)? {
+            let Some((key, value)) = field.split_once('=') else {
+                continue;
+            };
+            if key.eq_ignore_ascii_case("from") {
+                from = Some(value.to_owned());
+            } else if key.eq_ignore_ascii_case("type") {
+                kind = MountKind::of(value).unwrap_or(kind);
+            }
+        }
+        Ok((kind, from.filter(|from| !from.is_empty())))
+    }
+
     fn switch(&mut self, field: &str, read_only: &mut Option<bool>) -> Result<(), String> {
         match field.to_lowercase().as_str() {
             "readonly" | "ro" => *read_only = Some(true),

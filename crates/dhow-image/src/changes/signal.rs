@@ -11,16 +11,21 @@ const NAMES: [&str; 36] = [
 
 /// Refuses what is no signal.
 pub(super) fn check(text: &str) -> Result<(), Error> {
+    match is_signal(text) {
+        true => Ok(()),
+        false => Err(Error::Change(format!("invalid signal: {text}"))),
+    }
+}
+
+/// Whether a text is a signal's number or name, with or without `SIG`.
+#[must_use]
+pub fn is_signal(text: &str) -> bool {
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
     let of = |prefix: &str| name.strip_prefix(prefix).and_then(|rest| rest.parse().ok());
     let real_time = of("RTMIN+").or_else(|| of("RTMAX-"));
-    let known = match text.parse::<u8>() {
+    match text.parse::<u8>() {
         Ok(number) => (1..=64).contains(&number),
         Err(_) => NAMES.contains(&name) || real_time.is_some_and(|at: u8| (1..=15).contains(&at)),
-    };
-    match known {
-        true => Ok(()),
-        false => Err(Error::Change(format!("invalid signal: {text}"))),
     }
 }

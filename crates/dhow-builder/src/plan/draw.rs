@@ -1,0 +1,571 @@
+//! Stages become vertices.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dhow_dockerfile::{Dockerfile, Instruction, Lexer};
+use dhow_oci::{Digest, Platform, Reference};
+
+use crate::graph::{CopyAction, FileAction, FileOp, ImageOp, Op, Vertex, VertexId};
+use crate::plan::configure::Configuring;
+use crate::plan::copy::{self, From};
+use crate::plan::drawing::Drawing;
+use crate::plan::environment::Platforms;
+use crate::plan::found::{Context, Found, FoundImage, Replacement};
+use crate::plan::path::absolute;
+use crate::plan::problem::Problem;
+use crate::plan::state::{State, Step, Titles, owner, told};
+use crate::plan::survey::{Base, Command, Survey, Surveyed, Triggers};
+use crate::plan::{Material, Target, run};
+use crate::request::{NoCache, Options};
+
+/// A plan while it is made.
+pub(crate) struct Stages<'a> {
+    pub(crate) dockerfile: &'a Dockerfile,
+    pub(crate) options: &'a Options,
+    pub(crate) found: &'a Found,
+    pub(crate) epoch: Option<i64>,
+    pub(crate) drawing: Drawing,
+    pub(crate) materials: BTreeMap<String, Option<Digest>>,
+}
+
+/// A stage that was gone through.
+#[derive(Clone)]
+struct Done {
+    state: State,
+    /// Its root is a tree: a named context.
+    tree: bool,
+    /// What people are told.
+    name: String,
+}
+
+impl Stages<'_> {
+    /// Draws what one platform needs.
+    pub(crate) fn target(&mut self, platforms: &Platforms) -> Result<Target, Problem> {
+        let triggers = self.triggers(platforms)?;
+        let survey = Survey::of(self.dockerfile, self.options, platforms, &triggers)?;
+        let mut done: BTreeMap<usize, Done> = BTreeMap::new();
+        // What only --from names has no instructions: it is there before all others.
+        let implicit = survey.written..survey.stages.len();
+        for position in implicit.chain(0..survey.written) {
+            if survey.needed.contains(&position) {
+                let stage = self.stage(position, &survey, platforms, &done)?;
+                done.insert(position, stage);
+            }
+        }
+        let Some(mut last) = done.remove(&survey.target) else {
+            return Err("the target was not planned".into());
+        };
+        if last.tree {
+            last.state.root = self.rooted(&last.state);
+        }
+        let mut state = last.state;
+        state
+            .image
+            .config
+            .labels
+            .extend(self.options.labels.clone());
+        if !platforms.implicit {
+            state.set_platform(&platforms.target);
+        }
+        state.image.created = self
+            .epoch
+            .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+        Ok(Target {
+            platform: match platforms.implicit {
+                true => state.platform.clone(),
+                false => platforms.target.clone(),
+            },
+            vertex: state.root,
+            image: state.image,
+        })
+    }
+
+    /// The instructions that images left for the stages that stand on them.
+    pub(crate) fn triggers(&self, platforms: &Platforms) -> Result<Triggers, Problem> {
+        let survey = Survey::of(self.dockerfile, self.options, platforms, &Triggers::new())?;
+        let mut triggers = Triggers::new();
+        for position in 0..survey.written {
+            let stage = &survey.stages[position];
+            let Some(image) = self.base_image(stage, platforms) else {
+                continue;
+            };
+            for written in &image.config.config.on_build {
+                let parsed =
+                    dhow_dockerfile::parse(format!("FROM scratch\n{written}\n").as_bytes());
+                let parsed =
+                    parsed.map_err(|error| Problem::new(error.to_string()).at(stage.lines))?;
+                let steps = parsed.stages.into_iter().flat_map(|stage| stage.steps);
+                let mut steps: Vec<_> = steps.collect();
+                if steps.len() != 1 {
+                    let text = "onbuild trigger should be a single expression";
+                    return Err(Problem::new(text).at(stage.lines));
+                }
+                for step in &mut steps {
+                    step.lines = stage.lines;
+                }
+                triggers.entry(position).or_default().extend(steps);
+            }
+        }
+        Ok(triggers)
+    }
+
+    /// The image that a stage stands on, if it is one and was looked up.
+    pub(crate) fn base_image(
+        &self,
+        stage: &Surveyed,
+        platforms: &Platforms,
+    ) -> Option<&FoundImage> {
+        if stage.base != Base::Image {
+            return None;
+        }
+        let platform = stage.platform.as_ref().unwrap_or(&platforms.target);
+        match self.found.replacement(&stage.base_name, platform) {
+            Some(Replacement::Image(image)) => Some(image),
+            Some(Replacement::Files(_)) => None,
+            None => {
+                let reference = Reference::parse(&stage.base_name).ok()?.with_default_tag();
+                self.found.image(&reference, platform)
+            }
+        }
+    }
+
+    fn stage(
+        &mut self,
+        position: usize,
+        survey: &Survey,
+        platforms: &Platforms,
+        done: &BTreeMap<usize, Done>,
+    ) -> Result<Done, Problem> {
+        let stage = &survey.stages[position];
+        let platform = stage.platform.as_ref().unwrap_or(&platforms.target);
+        let name = stage.shown_or("stage-0").to_owned();
+        let named = stage.name.as_deref();
+        if let Some(replacement) = named.and_then(|name| self.found.replacement(name, platform)) {
+            let title = format!("[context {}]", named.unwrap_or_default());
+            return Ok(self.replaced(&replacement.clone(), &title, name, platforms, stage));
+        }
+        let mut titles = Titles {
+            stage: stage.shown.clone(),
+            total: stage.total,
+            index: 0,
+            platform: None,
+        };
+        let mut begun = match stage.base {
+            Base::Stage(base) => done
+                .get(&base)
+                .cloned()
+                .ok_or("a stage stands on a later one")?,
+            _ => self.begun(stage, platforms, &mut titles)?,
+        };
+        if begun.tree && !stage.commands.is_empty() {
+            begun.state.root = self.rooted(&begun.state);
+            begun.tree = false;
+        }
+        begun.name.clone_from(&name);
+        if stage.implicit {
+            return Ok(begun);
+        }
+        begun.state.begin();
+        if self.options.multi_platform || self.options.platforms.len() > 1 {
+            titles.platform = Some(crossed(&begun.state, platforms));
+        }
+        let mut commands = Commands {
+            stages: self,
+            done,
+            titles,
+            stage: name,
+            configuring_command: false,
+            globals: survey,
+        };
+        for command in &stage.commands {
+            let drawn = commands.draw(command, &mut begun.state);
+            drawn.map_err(|problem| problem.at(command.step.lines))?;
+        }
+        Ok(begun)
+    }
+
+    /// A stage's beginning, where that is no other stage.
+    fn begun(
+        &mut self,
+        stage: &Surveyed,
+        platforms: &Platforms,
+        titles: &mut Titles,
+    ) -> Result<Done, Problem> {
+        let platform = stage
+            .platform
+            .clone()
+            .unwrap_or_else(|| platforms.target.clone());
+        if stage.base == Base::Scratch {
+            // A platform changes nothing about nothing.
+            let platform = &platforms.target;
+            let root = self.drawing.scratch(platform);
+            return Ok(Done {
+                state: State::scratch(root, platform, self.epoch),
+                tree: false,
+                name: String::new(),
+            });
+        }
+        if let Some(replacement) = self.found.replacement(&stage.base_name, &platform) {
+            let title = format!("[context {}]", stage.base_name);
+            let replacement = replacement.clone();
+            return Ok(self.replaced(&replacement, &title, String::new(), platforms, stage));
+        }
+        let reference = Reference::parse(&stage.base_name).map_err(|error| {
+            Problem::new(format!(
+                "failed to parse stage name {:?}: {error}",
+                stage.base_name
+            ))
+            .at(stage.lines)
+        })?;
+        let image = self.found.image(&reference.with_default_tag(), &platform);
+        let Some(image) = image.cloned() else {
+            return Err(format!("{} was not looked up", stage.base_name).into());
+        };
+        if self.options.multi_platform || self.options.platforms.len() > 1 {
+            titles.platform = Some(platform.to_string());
+        }
+        let text = format!("FROM {}", image.whole_name());
+        let title = titles.next(&text);
+        Ok(self.image(&image, title, stage, platforms))
+    }
+
+    fn image(
+        &mut self,
+        image: &FoundImage,
+        title: String,
+        stage: &Surveyed,
+        platforms: &Platforms,
+    ) -> Done {
+        let mut platform = stage
+            .platform
+            .clone()
+            .unwrap_or_else(|| platforms.target.clone());
+        let has = image.config.platform();
+        if stage.platform.is_none()
+            && platforms.implicit
+            && !platform.matches(&has)
+            && !has.os.is_empty()
+        {
+            platform = has;
+        }
+        let root = match image.config.rootfs.diff_ids.is_empty() {
+            true => self.drawing.scratch(&platform),
+            false => self.drawing.add(Vertex {
+                op: Op::Image(ImageOp {
+                    reference: image.reference.clone(),
+                    digest: image.digest,
+                }),
+                inputs: Vec::new(),
+                name: title,
+                platform: platform.clone(),
+                no_cache: false,
+                lines: Some(stage.lines),
+            }),
+        };
+        let uri = format!(
+            "pkg:docker/{}?platform={}",
+            image.reference.familiar().replace(':', "@"),
+            platform.to_string().replace('/', "%2F")
+        );
+        self.materials.insert(uri, Some(image.digest));
+        let mut state = State::scratch(root, &platform, self.epoch);
+        state.image = image.config.clone();
+        state.image.created = None;
+        state.image.config.on_build.clear();
+        state.image.rootfs.diff_ids.clear();
+        Done {
+            state,
+            tree: false,
+            name: String::new(),
+        }
+    }
+
+    fn replaced(
+        &mut self,
+        replacement: &Replacement,
+        title: &str,
+        name: String,
+        platforms: &Platforms,
+        stage: &Surveyed,
+    ) -> Done {
+        match replacement {
+            Replacement::Image(image) => {
+                let shown = format!("{title} {}", image.whole_name());
+                let done = self.image(image, shown, stage, platforms);
+                Done { name, ..done }
+            }
+            Replacement::Files(context) => {
+                let from = self.context(context);
+                Done {
+                    state: State::scratch(from.vertex, &platforms.target, self.epoch),
+                    tree: from.tree,
+                    name,
+                }
+            }
+        }
+    }
+
+    /// The vertex of a context.
+    fn context(&mut self, context: &Context) -> From {
+        let host = Platform::host();
+        match context {
+            Context::Empty => From {
+                vertex: self.drawing.scratch(&host),
+                tree: false,
+            },
+            Context::Local {
+                name,
+                exclude,
+                title,
+            } => From {
+                vertex: self.drawing.local(name, exclude, title),
+                tree: true,
+            },
+            Context::Git(op) => {
+                self.materials.insert(op.remote.clone(), None);
+                let title = format!("[internal] load git source {}", op.remote);
+                From {
+                    vertex: self.drawing.source(Op::Git(op.clone()), title, &host),
+                    tree: true,
+                }
+            }
+            Context::Archive(op) => {
+                self.materials.insert(op.url.clone(), op.checksum);
+                let title = "[internal] load remote build context".to_owned();
+                let archive = self.drawing.source(Op::Http(op.clone()), title, &host);
+                let name = op.file_name.clone().unwrap_or_default();
+                let from = From {
+                    vertex: archive,
+                    tree: true,
+                };
+                From {
+                    vertex: self.copied(from, &format!("/{name}"), true, &host),
+                    tree: false,
+                }
+            }
+        }
+    }
+
+    /// A root with the files of a tree.
+    fn rooted(&mut self, state: &State) -> VertexId {
+        self.drawing.uses(state.root, "/");
+        let from = From {
+            vertex: state.root,
+            tree: true,
+        };
+        self.copied(from, "/", false, &state.platform)
+    }
+
+    fn copied(&mut self, from: From, source: &str, unpack: bool, platform: &Platform) -> VertexId {
+        let empty = self.drawing.scratch(platform);
+        let action = CopyAction {
+            input: 1,
+            sources: vec![source.to_owned()],
+            destination: "/".into(),
+            owner: None,
+            mode: None,
+            parents: false,
+            exclude: Vec::new(),
+            unpack,
+            foreign_owners: from.tree,
+            epoch: self.epoch,
+        };
+        self.drawing.add(Vertex {
+            op: Op::File(FileOp {
+                actions: vec![FileAction::Copy(action)],
+            }),
+            inputs: vec![empty, from.vertex],
+            name: match unpack {
+                true => "[internal] unpack remote build context".to_owned(),
+                false => String::new(),
+            },
+            platform: platform.clone(),
+            no_cache: false,
+            lines: None,
+        })
+    }
+
+    /// What the plan is made of.
+    pub(crate) fn materials(&self) -> Vec<Material> {
+        let all = self.materials.iter();
+        all.map(|(uri, digest)| Material {
+            uri: uri.clone(),
+            digest: *digest,
+        })
+        .collect()
+    }
+}
+
+/// The platform that vertices of a stage tell: `linux/amd64->arm64` for one that makes something for another.
+fn crossed(state: &State, platforms: &Platforms) -> String {
+    let base = state.platform.normalise();
+    let target = platforms.target.normalise();
+    let shown = base.to_string();
+    if target.os != base.os {
+        return format!("{shown}->{target}");
+    }
+    if target.architecture == base.architecture {
+        return shown;
+    }
+    match &target.variant {
+        Some(variant) => format!("{shown}->{}/{variant}", target.architecture),
+        None => format!("{shown}->{}", target.architecture),
+    }
+}
+
+/// The instructions of a stage.
+struct Commands<'a, 'b> {
+    stages: &'a mut Stages<'b>,
+    done: &'a BTreeMap<usize, Done>,
+    titles: Titles,
+    stage: String,
+    configuring_command: bool,
+    globals: &'a Survey,
+}
+
+impl Commands<'_, '_> {
+    fn draw(&mut self, command: &Command, state: &mut State) -> Result<(), Problem> {
+        let lexer = Lexer::new(self.stages.dockerfile.directives.escape);
+        let step = Step {
+            original: &command.step.original,
+            lines: command.step.lines,
+            no_cache: self.no_cache(),
+            lexer,
+        };
+        match &command.step.instruction {
+            Instruction::Copy(one) => {
+                let from = match command.sources.first().copied().flatten() {
+                    Some(source) => self.copied_from(source, one.from.as_deref())?,
+                    None => self.context(),
+                };
+                let drawing = (&mut self.stages.drawing, &mut self.titles);
+                copy::copy(one, from, &step, state, drawing)
+            }
+            Instruction::Add(one) => {
+                let from = self.context();
+                let drawing = (&mut self.stages.drawing, &mut self.titles);
+                copy::add(one, from, &step, state, drawing)
+            }
+            Instruction::Run(one) => {
+                let mut origins = Vec::new();
+                for (source, text) in command.sources.iter().zip(&one.mounts) {
+                    origins.push(match source {
+                        Some(source) => self.mounted_from(*source, text)?,
+                        None => self.mounted_context(text, state),
+                    });
+                }
+                let drawing = (&mut self.stages.drawing, &mut self.titles);
+                run::run(one, &origins, self.stages.options, &step, state, drawing)
+            }
+            Instruction::Workdir(path) => self.workdir(path, &step, state),
+            other => {
+                let mut configuring = Configuring {
+                    lexer,
+                    given: &self.stages.options.arguments,
+                    globals: &self.globals.globals,
+                    has_command: self.configuring_command,
+                };
+                configuring.apply(state, other)?;
+                self.configuring_command = configuring.has_command;
+                Ok(())
+            }
+        }
+    }
+
+    fn no_cache(&self) -> bool {
+        match &self.stages.options.no_cache {
+            NoCache::Nothing => false,
+            NoCache::All => true,
+            NoCache::Stages(names) => {
+                let mut names = names.iter();
+                names.any(|name| name.eq_ignore_ascii_case(&self.stage))
+            }
+        }
+    }
+
+    fn context(&mut self) -> From {
+        let context = self.stages.found.context.clone();
+        self.stages.context(&context)
+    }
+
+    fn from(&self, source: usize) -> Option<From> {
+        let done = self.done.get(&source)?;
+        Some(From {
+            vertex: done.state.root,
+            tree: done.tree,
+        })
+    }
+
+    fn copied_from(&self, source: usize, written: Option<&str>) -> Result<From, Problem> {
+        self.from(source).ok_or_else(|| {
+            let written = written.unwrap_or_default();
+            Problem::new(format!(
+                "cannot copy from stage {written:?}, it needs to be defined before current stage {:?}",
+                self.stage
+            ))
+        })
+    }
+
+    fn mounted_from(&self, source: usize, text: &str) -> Result<From, Problem> {
+        self.from(source).ok_or_else(|| {
+            let name = &self.globals.stages[source].shown;
+            Problem::new(format!(
+                "cannot mount from stage {name:?} to {text:?}, stage needs to be defined before current command"
+            ))
+        })
+    }
+
+    /// The context, for mounts that take files from it.
+    fn mounted_context(&mut self, text: &str, state: &State) -> From {
+        match dhow_dockerfile::Mount::origin(text) {
+            Ok((dhow_dockerfile::MountKind::Bind, None)) => self.context(),
+            _ => From {
+                vertex: state.root,
+                tree: false,
+            },
+        }
+    }
+
+    fn workdir(&mut self, path: &str, step: &Step<'_>, state: &mut State) -> Result<(), Problem> {
+        let path = step.lexer.word(path, &state.environment)?.text;
+        if path.is_empty() {
+            return Err("normalizing workdir: cannot normalize nothing".into());
+        }
+        let path = absolute(state.directory(), path.trim_end_matches('/'));
+        let path = match path.trim_end_matches('/') {
+            "" => "/".to_owned(),
+            path => path.to_owned(),
+        };
+        state.image.config.working_dir.clone_from(&path);
+        if path == "/" {
+            state.note("WORKDIR /", false);
+            return Ok(());
+        }
+        let text = told(step.original, &state.environment, &step.lexer);
+        let title = self.titles.next(&text);
+        let action = FileAction::MakeDirectory {
+            path: path.clone(),
+            mode: 0o755,
+            owner: owner(&state.image.config.user),
+            epoch: state.epoch,
+        };
+        state.root = self.stages.drawing.add(Vertex {
+            op: Op::File(FileOp {
+                actions: vec![action],
+            }),
+            inputs: vec![state.root],
+            name: title,
+            platform: state.platform.clone(),
+            no_cache: false,
+            lines: Some(step.lines),
+        });
+        state.note(format!("WORKDIR {path}"), true);
+        Ok(())
+    }
+}
+
+/// The names of all stages, for what may have been meant.
+pub(crate) fn stage_names(dockerfile: &Dockerfile) -> BTreeSet<String> {
+    let stages = dockerfile.stages.iter();
+    stages.filter_map(|stage| stage.name.clone()).collect()
+}
