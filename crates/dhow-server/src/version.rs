@@ -15,6 +15,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 
 use crate::error::ApiError;
+use crate::request::Rest;
 
 /// A version of the Engine API, `1.56`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,28 +77,16 @@ impl<S: Sync> FromRequestParts<S> for ApiVersion {
     }
 }
 
-/// Takes the version off the path, checks it, has the request answered and adds the headers.
+/// Has a request answered and adds the headers that every answer has.
 pub(crate) async fn negotiate(mut request: Request, next: Next) -> Response {
     tracing::debug!(method = %request.method(), uri = %request.uri(), "request");
-    let version = take_version(&mut request);
-    let query = check_query(request.uri().query().unwrap_or_default());
-    let mut response = match (check(version), query) {
-        (Err(refusal), _) => *refusal,
-        (_, Err(text)) => ApiError::invalid(text).into_response(),
-        _ if request.method() == Method::OPTIONS => StatusCode::OK.into_response(),
-        _ if is_wrong_head(&request) => ApiError::no_page().into_response(),
-        (Ok(version), Ok(())) => {
-            request.extensions_mut().insert(version);
-            // A panic is a bug; it must cost one request, not the connection's other ones or the answer's form.
-            match AssertUnwindSafe(next.run(request)).catch_unwind().await {
-                Ok(response) => response,
-                Err(_) => {
-                    let text = "internal error: the request's handler failed";
-                    ApiError::new(ErrorKind::System, text).into_response()
-                }
-            }
-        }
-    };
+    let rest = Rest::of(&mut request);
+    let mut response = answer(request, next).await;
+    if let Some(rest) = rest
+        && (response.status().is_client_error() || response.status().is_server_error())
+    {
+        rest.drain().await;
+    }
     let headers = response.headers_mut();
     for (name, value) in [
         ("api-version", API_VERSION),
@@ -114,6 +103,29 @@ pub(crate) async fn negotiate(mut request: Request, next: Next) -> Response {
         );
     }
     response
+}
+
+/// Takes the version off the path, checks it, and has the request answered.
+async fn answer(mut request: Request, next: Next) -> Response {
+    let version = take_version(&mut request);
+    let query = check_query(request.uri().query().unwrap_or_default());
+    match (check(version), query) {
+        (Err(refusal), _) => *refusal,
+        (_, Err(text)) => ApiError::invalid(text).into_response(),
+        _ if request.method() == Method::OPTIONS => StatusCode::OK.into_response(),
+        _ if is_wrong_head(&request) => ApiError::no_page().into_response(),
+        (Ok(version), Ok(())) => {
+            request.extensions_mut().insert(version);
+            // A panic is a bug; it must cost one request, not the connection's other ones or the answer's form.
+            match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+                Ok(response) => response,
+                Err(_) => {
+                    let text = "internal error: the request's handler failed";
+                    ApiError::new(ErrorKind::System, text).into_response()
+                }
+            }
+        }
+    }
 }
 
 /// Refuses queries that Go cannot read, in its words.

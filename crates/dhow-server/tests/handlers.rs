@@ -14,6 +14,7 @@ use dhow_network::{Networks, NetworksConfig};
 use dhow_server::Handles;
 use dhow_snapshot::Snapshots;
 use dhow_volume::Volumes;
+use futures::StreamExt;
 use http::Request;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -156,6 +157,33 @@ fn paths_and_versions_are_found_or_refused() {
         assert_eq!(said.message(), "page not found");
         let said = ask(&router, "GET", "/v1.22/version", None).await;
         assert_eq!(said.headers["content-type"], "text/plain; charset=utf-8");
+    });
+}
+
+#[test]
+fn a_body_is_read_before_an_error_is_told() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    with_router(|router| async move {
+        for (method, path, status) in [
+            ("PUT", "/containers/nope/archive?path=/", 404),
+            ("PUT", "/containers/nope/archive", 400),
+            ("POST", "/v1.23/images/load", 400),
+            ("POST", "/nope", 404),
+        ] {
+            let read = Arc::new(AtomicUsize::new(0));
+            let counter = read.clone();
+            let pieces = futures::stream::iter(0..3).map(move |_| {
+                counter.fetch_add(1, Ordering::Relaxed);
+                Ok::<_, std::io::Error>("x".repeat(1024))
+            });
+            let request = Request::builder().method(method).uri(path);
+            let request = request.body(Body::from_stream(pieces)).unwrap();
+            let response = router.clone().oneshot(request).await.unwrap();
+            assert_eq!(response.status().as_u16(), status, "{method} {path}");
+            assert_eq!(read.load(Ordering::Relaxed), 3, "{method} {path}");
+        }
     });
 }
 

@@ -2,9 +2,12 @@
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
+use futures::TryStreamExt;
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::Value;
+use tokio::io::AsyncRead;
+use tokio_util::io::StreamReader;
 
 use super::go_json;
 use super::go_types::{self, Body};
@@ -31,10 +34,7 @@ impl<T: Body, S: Sync> FromRequest<S> for Json<T> {
 /// The bytes of a JSON body; nothing when there is no body.
 pub(crate) async fn read(request: Request) -> Result<Option<Bytes>> {
     let absent = is_absent(request.headers());
-    if let Err(refusal) = check_type(request.headers(), absent) {
-        drain(request).await;
-        return Err(refusal);
-    }
+    check_type(request.headers(), absent)?;
     if absent {
         return Ok(None);
     }
@@ -50,11 +50,10 @@ pub(crate) async fn read(request: Request) -> Result<Option<Bytes>> {
     }
 }
 
-/// Reads a body that nobody wants, so that the client has sent it when it gets its answer: as much as Go's server does.
-pub(crate) async fn drain(request: Request) {
-    const ENOUGH: usize = 256 * 1024;
-    // What is left over, or cannot be read, ends with the connection.
-    let _ = Limited::new(request.into_body(), ENOUGH).collect().await;
+/// The bytes of a body as they come.
+pub(crate) fn reader(request: Request) -> impl AsyncRead + Send + Unpin + 'static {
+    let pieces = request.into_body().into_data_stream();
+    StreamReader::new(TryStreamExt::map_err(pieces, std::io::Error::other))
 }
 
 /// Decodes a JSON body.

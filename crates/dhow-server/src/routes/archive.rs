@@ -1,7 +1,6 @@
 //! `/containers/{id}`: its files, as archives and as a list of what changed.
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use axum::routing::{get, head};
@@ -10,14 +9,12 @@ use base64::engine::general_purpose::STANDARD;
 use dhow_api::container::{Change, PathStat};
 use dhow_engine::Containers;
 use dhow_engine::container::{self, CopyIn};
-use futures::TryStreamExt;
 use http::{HeaderName, HeaderValue, StatusCode};
 use jiff::Timestamp;
-use tokio_util::io::StreamReader;
 
 use super::finish;
 use crate::error::{ApiError, Result};
-use crate::request::Query;
+use crate::request::{self, Query};
 use crate::{Handles, convert, reply};
 
 /// What is told of a path beside its archive.
@@ -78,13 +75,9 @@ async fn copy_in(
         keep_kinds: query.flag("noOverwriteDirNonDir"),
         own: query.flag("copyUIDGID"),
     };
-    let archive = reader(request.into_body());
+    let archive = request::reader(request);
     finish(async move { Ok(containers.copy_in(&id, &path, archive, options).await?) }).await?;
     Ok(reply::empty(StatusCode::OK))
-}
-
-fn reader(body: Body) -> impl tokio::io::AsyncRead + Send + Unpin + 'static {
-    StreamReader::new(body.into_data_stream().map_err(std::io::Error::other))
 }
 
 /// What a path is, as the header has it.

@@ -132,7 +132,6 @@ async fn start(
         .headers()
         .contains_key(http::header::TRANSFER_ENCODING);
     if is_chunked || length > Some(7) {
-        request::drain(request).await;
         return Err(ApiError::invalid(
             "starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24",
         ));

@@ -34,17 +34,21 @@ async fn attach(
     query: Query,
     hijack: Hijack,
 ) -> Result<Response> {
-    let options = AttachOptions {
+    let attachment = containers.attach(&id, options(&query)).await?;
+    let kind = reply::multiplexed(attachment.tty, version);
+    Ok(hijacked(hijack, kind, Carried::Process(attachment)).await)
+}
+
+/// What a query asks to be attached to.
+pub(super) fn options(query: &Query) -> AttachOptions {
+    AttachOptions {
         stdin: query.flag("stdin"),
         stdout: query.flag("stdout"),
         stderr: query.flag("stderr"),
         logs: query.flag("logs"),
         stream: query.flag("stream"),
         detach_keys: query.some("detachKeys").map(ToOwned::to_owned),
-    };
-    let attachment = containers.attach(&id, options).await?;
-    let kind = reply::multiplexed(attachment.tty, version);
-    Ok(hijacked(hijack, kind, Carried::Process(attachment)).await)
+    }
 }
 
 async fn logs(

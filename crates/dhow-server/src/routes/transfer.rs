@@ -9,15 +9,12 @@ use dhow_distribution::Credentials;
 use dhow_engine::images::Images;
 use dhow_image::{ImportOptions, Progress};
 use dhow_oci::{Digest, Platform, Reference};
-use futures::TryStreamExt;
 use http::{HeaderMap, StatusCode};
-use tokio::io::AsyncRead;
-use tokio_util::io::StreamReader;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::error::{ApiError, Result};
 use crate::reply::{self, Failure, progress};
-use crate::request::{Query, registry_credentials};
+use crate::request::{self, Query, registry_credentials};
 use crate::{ApiVersion, Handles};
 
 pub(super) fn routes() -> Router<Handles> {
@@ -106,7 +103,7 @@ async fn import(
         changes: query.all("changes"),
         platform,
     };
-    let archive = reader(request.into_body());
+    let archive = request::reader(request);
     progress(Failure::Stream, move |sender| async move {
         let image = images.import(archive, options).await?;
         // A full channel means the client reads nothing; the import is done all the same.
@@ -153,7 +150,7 @@ async fn load(
     request: Request,
 ) -> Result<Response> {
     let platform = query.one_platform(version, "platform")?;
-    let archive = reader(request.into_body());
+    let archive = request::reader(request);
     progress(Failure::Status, move |sender| async move {
         images.load(archive, platform.as_ref(), &sender).await?;
         Ok(())
@@ -225,10 +222,6 @@ async fn joined(work: AbortOnDropHandle<Result<()>>) -> Result<()> {
             format!("the work ended early: {error}"),
         )),
     }
-}
-
-fn reader(body: Body) -> impl AsyncRead + Send + Unpin + 'static {
-    StreamReader::new(body.into_data_stream().map_err(std::io::Error::other))
 }
 
 #[cfg(test)]

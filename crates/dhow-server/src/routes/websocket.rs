@@ -7,7 +7,6 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::get;
 use dhow_engine::Containers;
-use dhow_engine::streams::AttachOptions;
 
 use crate::error::{ApiError, Result};
 use crate::reply::{MessageKind, carry_websocket};
@@ -25,15 +24,9 @@ async fn attach(
     query: Query,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response> {
-    let options = AttachOptions {
-        stdin: query.flag("stdin"),
-        stdout: query.flag("stdout"),
-        stderr: query.flag("stderr"),
-        logs: query.flag("logs"),
-        stream: query.flag("stream"),
-        detach_keys: query.some("detachKeys").map(ToOwned::to_owned),
-    };
-    let attachment = containers.attach(&id, options).await?;
+    let attachment = containers
+        .attach(&id, super::streams::options(&query))
+        .await?;
     // Whoever asks for no upgrade is told after what is wrong with the container.
     let upgrade = upgrade.map_err(|refused| ApiError::invalid(refused.body_text()))?;
     let kind = match version.before(28) {
