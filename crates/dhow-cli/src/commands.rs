@@ -19,6 +19,7 @@ mod kill;
 mod load;
 mod login;
 mod logs;
+mod manifest;
 mod messages;
 mod network;
 mod pause;
@@ -103,6 +104,7 @@ const COMMANDS: &[&Command] = &[
     &CONTAINER,
     &context::COMMAND,
     &IMAGE,
+    &manifest::COMMAND,
     &network::COMMAND,
     &system::COMMAND,
     &volume::COMMAND,
