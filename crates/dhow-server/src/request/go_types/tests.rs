@@ -207,3 +207,111 @@ fn every_field_of_the_newest_version_is_decoded_and_told_of() {
     }
     assert!(missing.is_empty(), "{}", missing.join("\n"));
 }
+
+/// Hears which fields a struct would be decoded from.
+struct Recorder<'a>(&'a mut Vec<&'static str>);
+
+impl<'de> serde::Deserializer<'de> for Recorder<'_> {
+    type Error = serde::de::value::Error;
+
+    fn deserialize_any<V: serde::de::Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
+        Err(serde::de::Error::custom("only fields are asked for"))
+    }
+
+    fn deserialize_struct<V: serde::de::Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        self.0.extend(fields);
+        self.deserialize_any(visitor)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
+        unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
+
+/// The fields of a wire type that are missing in its Go type: what clients send in them would be thrown away.
+fn unheard<T: DeserializeOwned>(go: &Go, path: &str) -> Vec<String> {
+    let mut fields = Vec::new();
+    assert!(T::deserialize(Recorder(&mut fields)).is_err());
+    assert!(!fields.is_empty(), "{path} is no struct");
+    let of_go = path.split('.').filter(|name| !name.is_empty());
+    let go = of_go.fold(item(go), |go, name| match go {
+        Go::Struct(_, parts) => {
+            let mut all = parts.iter().flat_map(|part| part.iter());
+            let (_, field) = all
+                .find(|(known, _)| *known == name)
+                .unwrap_or_else(|| panic!("{path} is not there"));
+            item(field)
+        }
+        _ => panic!("{path} is not in a struct"),
+    });
+    let Go::Struct(_, parts) = go else {
+        panic!("{path} is no struct");
+    };
+    let known: BTreeSet<&str> = parts
+        .iter()
+        .flat_map(|part| part.iter().map(|(name, _)| *name))
+        .collect();
+    fields
+        .into_iter()
+        .filter(|field| !known.contains(field))
+        .map(|field| format!("{path}.{field}"))
+        .collect()
+}
+
+/// What a list or a map is of.
+fn item(go: &Go) -> &Go {
+    match go {
+        Go::List(_, inner) | Go::Map(_, inner) => item(inner),
+        other => other,
+    }
+}
+
+#[test]
+fn every_field_of_the_wire_types_is_let_through() {
+    use dhow_api::container::*;
+    use dhow_api::network::*;
+
+    let create = CreateRequest::GO;
+    let network = NetworkCreateRequest::GO;
+    let missing = [
+        unheard::<Config>(Config::GO, ""),
+        unheard::<Config>(create, ""),
+        unheard::<Healthcheck>(create, "Healthcheck"),
+        unheard::<HostConfig>(create, "HostConfig"),
+        unheard::<LogConfig>(create, "HostConfig.LogConfig"),
+        unheard::<RestartPolicy>(create, "HostConfig.RestartPolicy"),
+        unheard::<PortBinding>(create, "HostConfig.PortBindings"),
+        unheard::<DeviceMapping>(create, "HostConfig.Devices"),
+        unheard::<DeviceRequest>(create, "HostConfig.DeviceRequests"),
+        unheard::<BlkioWeight>(create, "HostConfig.BlkioWeightDevice"),
+        unheard::<BlkioDevice>(create, "HostConfig.BlkioDeviceReadBps"),
+        unheard::<Ulimit>(create, "HostConfig.Ulimits"),
+        unheard::<Mount>(create, "HostConfig.Mounts"),
+        unheard::<BindOptions>(create, "HostConfig.Mounts.BindOptions"),
+        unheard::<VolumeOptions>(create, "HostConfig.Mounts.VolumeOptions"),
+        unheard::<Driver>(create, "HostConfig.Mounts.VolumeOptions.DriverConfig"),
+        unheard::<ImageOptions>(create, "HostConfig.Mounts.ImageOptions"),
+        unheard::<TmpfsOptions>(create, "HostConfig.Mounts.TmpfsOptions"),
+        unheard::<UpdateRequest>(UpdateRequest::GO, ""),
+        unheard::<NetworkingConfig>(create, "NetworkingConfig"),
+        unheard::<EndpointSettings>(create, "NetworkingConfig.EndpointsConfig"),
+        unheard::<EndpointIpamConfig>(create, "NetworkingConfig.EndpointsConfig.IPAMConfig"),
+        unheard::<NetworkCreateRequest>(network, ""),
+        unheard::<Ipam>(network, "IPAM"),
+        unheard::<IpamConfig>(network, "IPAM.Config"),
+        unheard::<NetworkConnectRequest>(NetworkConnectRequest::GO, ""),
+        unheard::<NetworkDisconnectRequest>(NetworkDisconnectRequest::GO, ""),
+        unheard::<ExecCreateRequest>(ExecCreateRequest::GO, ""),
+        unheard::<ExecStartRequest>(ExecStartRequest::GO, ""),
+        unheard::<VolumeCreateRequest>(VolumeCreateRequest::GO, ""),
+        unheard::<AuthConfig>(AuthConfig::GO, ""),
+    ]
+    .concat();
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
