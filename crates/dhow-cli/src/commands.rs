@@ -191,7 +191,7 @@ const IMAGE: Command = Command::group(
 );
 
 /// Docker's commands that are not here yet, so that whoever types one learns that it is not a slip.
-pub(crate) const MISSING: [&str; 18] = [
+pub(crate) const MISSING: [&str; 17] = [
     "build",
     "builder",
     "buildx",
@@ -199,7 +199,6 @@ pub(crate) const MISSING: [&str; 18] = [
     "compose",
     "config",
     "image build",
-    "manifest",
     "model",
     "node",
     "plugin",
