@@ -130,7 +130,18 @@ pub struct VolumeUsage {
     pub containers: usize,
 }
 
-/// What `GET /system/df` tells.
+/// Kinds of things that take room.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Kinds {
+    /// Images and their layers.
+    pub images: bool,
+    /// Containers.
+    pub containers: bool,
+    /// Volumes.
+    pub volumes: bool,
+}
+
+/// What `GET /system/df` tells; of kinds that were not asked for, nothing.
 #[derive(Debug, Clone, Default)]
 pub struct DiskUsage {
     /// Bytes of all images' layers.
@@ -170,31 +181,36 @@ impl System {
         }
     }
 
-    /// What everything takes on disk.
+    /// What everything of these kinds takes on disk; of the others, nothing is looked at.
     ///
     /// # Errors
     /// The records can't be read.
-    pub async fn disk_usage(&self) -> Result<DiskUsage> {
-        let containers = Containers {
-            services: self.services.clone(),
-        };
-        let options = ListOptions {
-            all: true,
-            size: true,
-            ..ListOptions::default()
-        };
-        let containers = containers.list(&options).await?;
+    pub async fn disk_usage(&self, kinds: Kinds) -> Result<DiskUsage> {
+        let mut usage = DiskUsage::default();
+        if kinds.containers {
+            let containers = Containers {
+                services: self.services.clone(),
+            };
+            let options = ListOptions {
+                all: true,
+                size: true,
+                ..ListOptions::default()
+            };
+            usage.containers = containers.list(&options).await?;
+        }
         let images = Images {
             services: self.services.clone(),
         };
         let services = self.services.clone();
         blocking(move || {
-            Ok::<_, Error>(DiskUsage {
-                layers_size: services.images.disk_usage()?,
-                images: images.list(&Filters::default(), true)?,
-                containers,
-                volumes: volumes(&services)?,
-            })
+            if kinds.images {
+                usage.layers_size = services.images.disk_usage()?;
+                usage.images = images.list(&Filters::default(), true)?;
+            }
+            if kinds.volumes {
+                usage.volumes = volumes(&services)?;
+            }
+            Ok::<_, Error>(usage)
         })
         .await
     }

@@ -1,5 +1,6 @@
 //! `GET /system/df`: which kinds of things are measured, and in which of its two forms.
 
+use dhow_engine::system::Kinds;
 use dhow_golang::parse_bool;
 use serde_json::{Value, json};
 
@@ -10,12 +11,8 @@ use crate::request::Query;
 /// Which parts of the answer are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Wanted {
-    /// Images.
-    pub images: bool,
-    /// Containers.
-    pub containers: bool,
-    /// Volumes.
-    pub volumes: bool,
+    /// What is measured.
+    pub kinds: Kinds,
     /// The build cache.
     pub build_cache: bool,
     /// The lists as API 1.51 has them.
@@ -35,9 +32,11 @@ pub(crate) fn wanted(version: ApiVersion, query: &Query) -> Result<Wanted> {
     let kinds = query.all("type");
     let everything = version.before(42) || kinds.is_empty();
     let mut wanted = Wanted {
-        images: everything,
-        containers: everything,
-        volumes: everything,
+        kinds: Kinds {
+            images: everything,
+            containers: everything,
+            volumes: everything,
+        },
         build_cache: everything,
         legacy: true,
         usage: !version.before(52),
@@ -45,9 +44,9 @@ pub(crate) fn wanted(version: ApiVersion, query: &Query) -> Result<Wanted> {
     };
     for kind in kinds.iter().filter(|_| !everything) {
         match kind.as_str() {
-            "image" => wanted.images = true,
-            "container" => wanted.containers = true,
-            "volume" => wanted.volumes = true,
+            "image" => wanted.kinds.images = true,
+            "container" => wanted.kinds.containers = true,
+            "volume" => wanted.kinds.volumes = true,
             "build-cache" => wanted.build_cache = true,
             other => {
                 return Err(ApiError::invalid(format!("unknown object type: {other}")));
@@ -91,8 +90,8 @@ mod tests {
             assert_eq!(brief.items, minor < 52, "1.{minor}");
             assert_eq!(ask("verbose=x").is_err(), minor >= 52, "1.{minor}");
             let some = ask("type=image&type=volume").unwrap();
-            assert!(some.images && some.volumes, "1.{minor}");
-            assert_eq!(some.containers, minor < 42, "1.{minor}");
+            assert!(some.kinds.images && some.kinds.volumes, "1.{minor}");
+            assert_eq!(some.kinds.containers, minor < 42, "1.{minor}");
             assert_eq!(ask("type=x").is_err(), minor >= 42, "1.{minor}");
         }
     }

@@ -202,7 +202,7 @@ fn pairs(pairs: &[(String, String)]) -> Vec<[String; 2]> {
 /// What everything takes on disk, in the form that was asked for.
 pub(crate) fn disk_usage(usage: &DiskUsage, wanted: &Wanted) -> WireUsage {
     let mut wire = WireUsage::default();
-    if wanted.images {
+    if wanted.kinds.images {
         let items: Vec<_> = usage.images.iter().map(image::summary).collect();
         let mut sums = image_sums(usage);
         wire.layers_size = if wanted.legacy { sums.total_size } else { 0 };
@@ -210,14 +210,14 @@ pub(crate) fn disk_usage(usage: &DiskUsage, wanted: &Wanted) -> WireUsage {
         sums.items = wanted.items.then_some(items);
         wire.image_usage = wanted.usage.then_some(sums);
     }
-    if wanted.containers {
+    if wanted.kinds.containers {
         let items: Vec<_> = usage.containers.iter().map(summary::summary).collect();
         let mut sums = container_sums(usage);
         wire.containers = wanted.legacy.then(|| items.clone());
         sums.items = wanted.items.then_some(items);
         wire.container_usage = wanted.usage.then_some(sums);
     }
-    if wanted.volumes {
+    if wanted.kinds.volumes {
         let items: Vec<_> = usage.volumes.iter().map(volume_usage).collect();
         let mut sums = volume_sums(usage);
         wire.volumes = wanted.legacy.then(|| items.clone());

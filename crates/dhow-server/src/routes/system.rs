@@ -71,7 +71,7 @@ async fn disk_usage(
     query: Query,
 ) -> Result<Response> {
     let wanted = compat::disk_usage::wanted(version, &query)?;
-    let usage = system.disk_usage().await?;
+    let usage = system.disk_usage(wanted.kinds).await?;
     let mut usage = convert::system::disk_usage(&usage, &wanted);
     for image in usage.images.iter_mut().flatten() {
         // Unlike in lists, the containers are counted in every version.
