@@ -22,6 +22,14 @@ pub enum Error {
         /// The reference or digest.
         what: String,
     },
+    /// The registry has no such repository.
+    #[error("repository {name} not found: {reason}")]
+    NoRepository {
+        /// Its name, with the registry's.
+        name: String,
+        /// What the registry said.
+        reason: String,
+    },
     /// The registry refused even after we showed what we have.
     #[error("pull access denied, repository does not exist or may require authorization: {reason}")]
     Denied {
@@ -175,7 +183,7 @@ impl Classify for Error {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Resolve { source, .. } => source.kind(),
-            Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::NotFound { .. } | Self::NoRepository { .. } => ErrorKind::NotFound,
             Self::Denied { .. } | Self::PushDenied { .. } => ErrorKind::System,
             Self::Login { .. } => ErrorKind::Unauthorized,
             _ => ErrorKind::System,

@@ -21,6 +21,7 @@ mod login;
 mod push;
 mod registry;
 mod search;
+mod tags;
 mod tls;
 mod transport;
 

@@ -128,6 +128,11 @@ impl Repository {
         self.config().retries
     }
 
+    /// The repository's full name, the registry's included.
+    pub(crate) fn name(&self) -> String {
+        format!("{}/{}", self.domain, self.path)
+    }
+
     /// The path of something in this repository.
     pub(crate) fn path(&self, rest: &str) -> String {
         format!("/v2/{}/{rest}", self.path)
