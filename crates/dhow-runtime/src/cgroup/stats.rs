@@ -160,14 +160,14 @@ fn io_v1(path: &Path) -> Vec<IoStats> {
 /// `8:0 Read 4096`; the line with the total has no device and is left out.
 fn io_line(line: &str) -> Option<(u32, u32, &str, u64)> {
     let mut parts = line.split_whitespace();
-    let (major, minor) = parts.next()?.split_once(':')?;
-    let operation = parts.next()?;
-    Some((
-        major.parse().ok()?,
-        minor.parse().ok()?,
-        operation,
-        parts.next()?.parse().ok()?,
-    ))
+    let (major, minor) = device(parts.next()?)?;
+    Some((major, minor, parts.next()?, parts.next()?.parse().ok()?))
+}
+
+/// `8:0`
+fn device(text: &str) -> Option<(u32, u32)> {
+    let (major, minor) = text.split_once(':')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
 fn unified(path: &Path) -> Stats {
@@ -203,10 +203,7 @@ fn io_v2(text: &str) -> Vec<IoStats> {
     let mut all = Vec::new();
     for line in text.lines() {
         let mut parts = line.split_whitespace();
-        let Some((major, minor)) = parts.next().and_then(|device| device.split_once(':')) else {
-            continue;
-        };
-        let (Ok(major), Ok(minor)) = (major.parse(), minor.parse()) else {
+        let Some((major, minor)) = parts.next().and_then(device) else {
             continue;
         };
         let figures: Vec<(String, u64)> = parts
@@ -239,64 +236,53 @@ mod tests {
 
     use super::*;
 
-    /// A group of files as real kernels had them; `place` is the hierarchy, empty on v2.
-    fn recorded(version: Version, files: &[(&str, &str, &str)]) -> (tempfile::TempDir, Cgroup) {
+    /// A group of files as real kernels had them, one a line: the path, and the file's lines with bars between them.
+    fn recorded(version: Version, files: &str) -> (tempfile::TempDir, Cgroup) {
         let folder = tempfile::tempdir().unwrap();
         let mut paths = BTreeMap::new();
-        for (place, file, text) in files {
+        for (path, text) in files.lines().filter_map(|line| line.split_once(": ")) {
+            let (place, file) = path.rsplit_once('/').unwrap_or(("", path));
             let directory = folder.path().join(place);
             std::fs::create_dir_all(&directory).unwrap();
+            let text = text.replace(" | ", "\n") + "\n";
             std::fs::write(directory.join(file), text).unwrap();
-            paths.insert((*place).to_owned(), directory);
+            paths.insert(place.to_owned(), directory);
         }
         (folder, Cgroup { version, paths })
     }
 
+    const V1: &str = "\
+cpu,cpuacct/cpuacct.usage: 3036760951
+cpu,cpuacct/cpuacct.usage_percpu: 67100695 2969660256
+cpu,cpuacct/cpuacct.stat: user 297 | system 6
+cpu,cpuacct/cpu.stat: nr_periods 32 | nr_throttled 2 | throttled_time 655940825
+memory/memory.usage_in_bytes: 22151168
+memory/memory.max_usage_in_bytes: 23609344
+memory/memory.limit_in_bytes: 104857600
+memory/memory.failcnt: 7
+memory/memory.oom_control: oom_kill_disable 0 | under_oom 0 | oom_kill 1
+memory/memory.stat: cache 5 | total_inactive_file 20971520
+pids/pids.current: 1
+pids/pids.max: max
+blkio/blkio.throttle.io_service_bytes_recursive: 254:0 Read 8192 | 254:0 Write 32768 | Total 40960
+blkio/blkio.throttle.io_serviced_recursive: 254:0 Read 2 | 254:0 Write 9 | Total 11
+";
+
+    const V2: &str = "\
+cpu.stat: usage_usec 3036 | user_usec 2000 | system_usec 1036 | nr_periods 3 | nr_throttled 1 | throttled_usec 9
+memory.current: 4096
+memory.peak: 8192
+memory.max: max
+memory.events: low 0 | high 0 | max 12 | oom 3 | oom_kill 2 | oom_group_kill 0
+memory.stat: anon 5 | inactive_file 6
+pids.current: 4
+pids.max: 64
+io.stat: 254:0 rbytes=10 wbytes=20 rios=1 wios=2 dbytes=0 dios=0
+";
+
     #[test]
     fn figures_of_v1() {
-        let (_folder, cgroup) = recorded(
-            Version::V1,
-            &[
-                ("cpu,cpuacct", "cpuacct.usage", "3036760951\n"),
-                (
-                    "cpu,cpuacct",
-                    "cpuacct.usage_percpu",
-                    "67100695 2969660256 \n",
-                ),
-                ("cpu,cpuacct", "cpuacct.stat", "user 297\nsystem 6\n"),
-                (
-                    "cpu,cpuacct",
-                    "cpu.stat",
-                    "nr_periods 32\nnr_throttled 2\nthrottled_time 655940825\n",
-                ),
-                ("memory", "memory.usage_in_bytes", "22151168\n"),
-                ("memory", "memory.max_usage_in_bytes", "23609344\n"),
-                ("memory", "memory.limit_in_bytes", "104857600\n"),
-                ("memory", "memory.failcnt", "7\n"),
-                (
-                    "memory",
-                    "memory.oom_control",
-                    "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n",
-                ),
-                (
-                    "memory",
-                    "memory.stat",
-                    "cache 5\ntotal_inactive_file 20971520\n",
-                ),
-                ("pids", "pids.current", "1\n"),
-                ("pids", "pids.max", "max\n"),
-                (
-                    "blkio",
-                    "blkio.throttle.io_service_bytes_recursive",
-                    "254:0 Read 8192\n254:0 Write 32768\nTotal 40960\n",
-                ),
-                (
-                    "blkio",
-                    "blkio.throttle.io_serviced_recursive",
-                    "254:0 Read 2\n254:0 Write 9\nTotal 11\n",
-                ),
-            ],
-        );
+        let (_folder, cgroup) = recorded(Version::V1, V1);
         let stats = cgroup.stats().unwrap();
         assert_eq!(stats.cpu.total, 3_036_760_951);
         assert_eq!(stats.cpu.per_cpu, [67_100_695, 2_969_660_256]);
@@ -320,32 +306,7 @@ mod tests {
 
     #[test]
     fn figures_of_v2() {
-        let (_folder, cgroup) = recorded(
-            Version::V2,
-            &[
-                (
-                    "",
-                    "cpu.stat",
-                    "usage_usec 3036\nuser_usec 2000\nsystem_usec 1036\nnr_periods 3\nnr_throttled 1\nthrottled_usec 9\n",
-                ),
-                ("", "memory.current", "4096\n"),
-                ("", "memory.peak", "8192\n"),
-                ("", "memory.max", "max\n"),
-                (
-                    "",
-                    "memory.events",
-                    "low 0\nhigh 0\nmax 12\noom 3\noom_kill 2\noom_group_kill 0\n",
-                ),
-                ("", "memory.stat", "anon 5\ninactive_file 6\n"),
-                ("", "pids.current", "4\n"),
-                ("", "pids.max", "64\n"),
-                (
-                    "",
-                    "io.stat",
-                    "254:0 rbytes=10 wbytes=20 rios=1 wios=2 dbytes=0 dios=0\n",
-                ),
-            ],
-        );
+        let (_folder, cgroup) = recorded(Version::V2, V2);
         let stats = cgroup.stats().unwrap();
         assert_eq!(stats.cpu.total, 3_036_000);
         assert_eq!(
@@ -362,7 +323,7 @@ mod tests {
 
     #[test]
     fn a_group_that_is_gone_has_no_figures() {
-        let (folder, cgroup) = recorded(Version::V2, &[("", "cpu.stat", "usage_usec 1\n")]);
+        let (folder, cgroup) = recorded(Version::V2, "cpu.stat: usage_usec 1");
         drop(folder);
         assert!(cgroup.stats().is_err());
     }
