@@ -37,6 +37,7 @@ pub mod plan;
 pub mod prepare;
 pub mod progress;
 pub mod request;
+mod resolve;
 pub mod result;
 pub mod usage;
 

@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use dhow_dockerfile::{Dockerfile, parse};
+use dhow_oci::Platform;
 use futures::future::BoxFuture;
 
 use crate::builder::BuilderConfig;
 use crate::client::Tree;
 use crate::error::Error;
 use crate::graph::Op;
-use crate::plan::Plan;
-use crate::request::{BuildRequest, Outcome};
+use crate::plan::{Context, Found, Plan, Planning, Problem, Source};
+use crate::request::{BuildRequest, Call, ContextSource, Outcome};
+use crate::resolve::{Files, Lookups, call, checks, files, remote, tell};
 
 /// Fetches trees before there is a graph: contexts and Dockerfiles that are not the client's.
 pub trait Sources: Send + Sync {
@@ -17,11 +20,8 @@ pub trait Sources: Send + Sync {
     ///
     /// # Errors
     /// The source can't be reached or has not what is asked for.
-    fn tree<'a>(
-        &'a self,
-        op: &'a Op,
-        name: &'a str,
-    ) -> BoxFuture<'a, Result<Arc<dyn Tree>, Error>>;
+    fn tree<'a>(&'a self, op: &'a Op, name: &'a str)
+    -> BoxFuture<'a, Result<Arc<dyn Tree>, Error>>;
 }
 
 /// What a request comes to.
@@ -43,6 +43,129 @@ pub async fn prepare(
     kit: &BuilderConfig,
     sources: &dyn Sources,
 ) -> Result<Prepared, Error> {
-    let _ = (request, kit, sources);
-    Err(Error::NotImplemented("planning".into()))
+    if request.options.call == Some(Call::Describe) {
+        return Ok(Prepared::Answer(call::describe()));
+    }
+    let (remote, context) = remote::remote(request, sources).await?;
+    let read = files::files(request, remote.as_ref()).await?;
+    let dockerfile = match parse(&read.source.bytes) {
+        Ok(dockerfile) => dockerfile,
+        Err(error) if request.options.call == Some(Call::Check) => {
+            return Ok(Prepared::Answer(call::broken(&error, &read.source)));
+        }
+        Err(error) => return Err(Problem::from(error).into_error(&read.source)),
+    };
+    let preparing = Preparing {
+        request,
+        kit,
+        dockerfile,
+        read,
+        build: Platform::host(),
+    };
+    match request.options.call {
+        Some(Call::Targets) => Ok(Prepared::Answer(call::targets(
+            &preparing.dockerfile,
+            &preparing.read.source,
+        ))),
+        _ => preparing.finish(context).await,
+    }
+}
+
+/// A request whose Dockerfile is understood.
+struct Preparing<'a> {
+    request: &'a BuildRequest,
+    kit: &'a BuilderConfig,
+    dockerfile: Dockerfile,
+    read: Files,
+    build: Platform,
+}
+
+impl Preparing<'_> {
+    async fn finish(self, context: Option<Context>) -> Result<Prepared, Error> {
+        let options = &self.request.options;
+        let settings = checks::settings(&self.dockerfile, options)?;
+        let found = Found {
+            context: context.unwrap_or_else(|| self.context()),
+            ..Found::default()
+        };
+        let lookups = Lookups {
+            request: self.request,
+            kit: self.kit,
+            dockerfile: &self.dockerfile,
+            source: &self.read.source,
+            build: &self.build,
+        };
+        let found = lookups.all(found).await?;
+        let source = &self.read.source;
+        let findings = checks::findings(&self.dockerfile, &settings, &found, &self.read.exclude);
+        let plan = self.plan(&found);
+        match options.call {
+            Some(Call::Check) => {
+                let problem = plan.err();
+                let answer = call::check(&findings, problem.as_ref(), source);
+                return Ok(Prepared::Answer(answer));
+            }
+            Some(Call::Outline) => {
+                plan.map_err(|problem| problem.into_error(source))?;
+                let answer = call::outline(&self.dockerfile, options, &self.build, source)?;
+                return Ok(Prepared::Answer(answer));
+            }
+            _ => {}
+        }
+        let title = format!("[internal] load build definition from {}", source.file);
+        let vertex = tell::digest(&self.request.id, &title);
+        let listener = &*self.request.listener;
+        checks::tell(&findings, &settings, source, vertex, listener)?;
+        let plan = plan.map_err(|problem| problem.into_error(source))?;
+        Ok(Prepared::Plan(Box::new(plan)))
+    }
+
+    fn context(&self) -> Context {
+        match &self.request.context {
+            ContextSource::Local(name) => Context::Local {
+                name: name.clone(),
+                exclude: self.read.exclude.clone(),
+                title: "[internal] load build context".into(),
+            },
+            _ => Context::Empty,
+        }
+    }
+
+    fn plan(&self, found: &Found) -> Result<Plan, Problem> {
+        let options = &self.request.options;
+        let planning = Planning {
+            dockerfile: &self.dockerfile,
+            options,
+            found,
+            build: &self.build,
+            epoch: epoch(self.request)?,
+        };
+        planning.plan(self.read.source.clone())
+    }
+}
+
+/// The time that stands in the image: the option, or the argument `SOURCE_DATE_EPOCH`.
+fn epoch(request: &BuildRequest) -> Result<Option<i64>, Problem> {
+    let options = &request.options;
+    if options.epoch.is_some() {
+        return Ok(options.epoch);
+    }
+    match options
+        .arguments
+        .get("SOURCE_DATE_EPOCH")
+        .map(String::as_str)
+    {
+        None | Some("") => Ok(None),
+        Some(text) => dhow_golang::parse_int(text, 10, 64)
+            .map(Some)
+            .map_err(|error| Problem::new(format!("invalid SOURCE_DATE_EPOCH: {text}: {error}"))),
+    }
+}
+
+impl Source {
+    /// The Dockerfile as text.
+    #[must_use]
+    pub fn text(&self) -> std::borrow::Cow<'_, str> {
+        String::from_utf8_lossy(&self.bytes)
+    }
 }

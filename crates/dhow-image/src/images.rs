@@ -15,7 +15,7 @@ use crate::store::Store;
 use crate::{
     BaseImage, BundledImage, CheckOptions, CommitOptions, Deleted, Error, Finding, HistoryEntry,
     Image, ImportOptions, InUse, Pause, PlatformImage, Progress, ProgressSender, Protection,
-    Pruned,
+    Pruned, RemoteImage,
 };
 
 /// What images are made of.
@@ -102,9 +102,16 @@ impl Images {
         self.store.prune(select, in_use)
     }
 
-    /// How the image came about, newest step first.
-    pub fn history(&self, name: &str) -> Result<Vec<HistoryEntry>, Error> {
-        self.store.history(name)
+    /// How the image came about, newest step first; of the variant for `platform`, or for this machine.
+    ///
+    /// # Errors
+    /// There is no such image, or none for the platform.
+    pub fn history(
+        &self,
+        name: &str,
+        platform: Option<&Platform>,
+    ) -> Result<Vec<HistoryEntry>, Error> {
+        self.store.history(name, platform)
     }
 
     /// Fetches an image and unpacks it. A bundled image is loaded instead.
@@ -168,6 +175,22 @@ impl Images {
     pub fn named_content(&self) -> Result<HashSet<Digest>, Error> {
         let reach = self.store.named()?;
         Ok(reach.blobs.into_iter().chain(reach.chains).collect())
+    }
+
+    /// What `reference` is in its registry, for `platform` if said; only its documents are fetched, and none is kept.
+    ///
+    /// A reference without tag and digest means `latest`.
+    pub async fn look_up(
+        &self,
+        reference: &Reference,
+        platform: Option<&Platform>,
+        credentials: &Credentials,
+    ) -> Result<RemoteImage, Error> {
+        let reference = match reference.digest() {
+            Some(digest) => reference.with_digest(*digest),
+            None => reference.clone().with_default_tag(),
+        };
+        self.store.look_up(&reference, platform, credentials).await
     }
 
     /// Sends an image to the registry of its name; without a tag every tag of the repository is sent (`all_tags`).

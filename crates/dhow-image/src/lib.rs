@@ -28,6 +28,7 @@ mod progress;
 mod pull;
 mod push;
 mod records;
+mod remote;
 mod room;
 mod save;
 mod store;
@@ -39,7 +40,7 @@ pub use changes::{apply_changes, is_signal};
 pub use check::{CheckOptions, Finding};
 pub use error::Error;
 pub use images::{Images, ImagesConfig};
-pub use layer::decode as decompressed;
+pub use remote::RemoteImage;
 pub use progress::{Progress, ProgressDetail, ProgressSender};
 pub use types::{
     BundledImage, CommitOptions, Deleted, HistoryEntry, Image, ImportOptions, InUse, PlatformImage,
