@@ -2,7 +2,7 @@
 //!
 //! The tests stand in `tests/`, one file a subject. Each starts engines of its own ([`dhow_testkit::Engine`]) and
 //! leaves nothing behind. With `DHOW_E2E_SOCKET` they run against the engine that listens there instead (one test at a
-//! time): what fails against a real Docker Engine is wrong as a test. Those that talk only through a command line run with `dhow` and with the official `docker`.
+//! time): what fails against a real Docker Engine is wrong as a test, or listed in [`dhow_testkit::reference`]. Those that talk only through a command line run with `dhow` and with the official `docker`.
 
 use dhow_testkit::{Cli, Engine, Output};
 
@@ -19,8 +19,8 @@ impl Bench {
     /// Starts an engine with the busybox image.
     #[must_use]
     pub fn new(cli: Cli) -> Self {
-        let foreign = std::env::var_os("DHOW_E2E_SOCKET").map(std::path::PathBuf::from);
-        let engine = foreign.map_or_else(Engine::start, |socket| Engine::foreign(&socket));
+        let engine = dhow_testkit::reference::socket()
+            .map_or_else(Engine::start, |socket| Engine::foreign(&socket));
         engine.import_busybox();
         Self { cli, engine }
     }

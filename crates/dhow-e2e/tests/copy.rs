@@ -326,9 +326,6 @@ fn volumes_binds_and_stopped_containers_take_part() {
 #[test]
 fn memory_of_a_running_container_takes_part() {
     with_both(|b| {
-        if std::env::var_os("DHOW_E2E_SOCKET").is_some() {
-            return;
-        }
         let _ =
             b.ok("run -d --name cc --tmpfs /one --mount type=tmpfs,target=/two busybox sleep 1000");
         let at = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
 //! A private engine: this tree's `dhow daemon` with its own root, socket, settings and network namespace.
 
-use crate::{Leaks, cli, http, packages};
+use crate::{Leaks, cli, http, packages, reference};
 use serde_json::Value;
 use std::fs::{self, File};
 use std::net::TcpStream;
@@ -41,6 +41,8 @@ pub struct Engine {
     anchor: Option<Child>,
     /// The process of an engine that is not ours, in a run against a reference engine.
     foreign: Option<u32>,
+    /// It is ours alone while we are there.
+    _turn: Option<reference::Turn>,
 }
 
 /// The `dhow` program of this tree, built once if it is not fresh, or the one that `DHOW_TEST_PROGRAM` names.
@@ -109,6 +111,7 @@ impl Engine {
             daemon: None,
             anchor: None,
             foreign: None,
+            _turn: None,
         };
         if !engine.options.host_network {
             engine.anchor = Some(anchor());
@@ -124,6 +127,7 @@ impl Engine {
     /// When nobody listens there.
     #[must_use]
     pub fn foreign(socket: &Path) -> Self {
+        let turn = reference::Turn::wait();
         let root = tempfile::Builder::new()
             .prefix("dhow-e2e-")
             .tempdir()
@@ -143,6 +147,7 @@ impl Engine {
             daemon: None,
             anchor: None,
             foreign: u32::try_from(crate::peer(&stream)).ok(),
+            _turn: Some(turn),
         }
     }
 
@@ -392,10 +397,25 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// What tests make beside containers, of an engine that stays when they are over.
+    fn remove_the_rest(&self) {
+        let mut client = self.client();
+        for path in [
+            "/v1.44/volumes/prune?filters=%7B%22all%22%3A%5B%22true%22%5D%7D",
+            "/v1.44/networks/prune",
+            "/v1.44/images/prune?filters=%7B%22dangling%22%3A%5B%22false%22%5D%7D",
+        ] {
+            let _ = client.post(path, None);
+        }
+    }
+}
+
 impl Drop for Engine {
     fn drop(&mut self) {
         if self.foreign.is_some() {
             self.remove_containers();
+            self.remove_the_rest();
             return;
         }
         if self.daemon.is_some() {

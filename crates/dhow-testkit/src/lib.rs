@@ -25,6 +25,7 @@ pub mod images;
 mod leaks;
 mod network;
 pub mod packages;
+pub mod reference;
 mod registry;
 pub mod scripted;
 pub mod tokens;
@@ -37,14 +38,19 @@ pub use registry::{Registry, RegistryKind};
 /// An address of every private engine's host that is not a loopback one: registries there are not taken for insecure.
 pub const HOST_ADDRESS: &str = "10.254.254.1";
 
-/// True when the tests run as root; else says loudly, once a call, what is being skipped and why.
+/// True when the calling test can be run: as root, and against a reference engine only if it is none of the
+/// [`reference::exceptions`]. Else it says loudly, once a call, what is being skipped and why.
 #[must_use]
 pub fn root_or_skip(what: &str) -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {
         eprintln!("SKIPPED {what}: it needs root (namespaces, mounts, nftables)");
     }
-    root
+    let exception = reference::exception();
+    if let Some(reason) = &exception {
+        eprintln!("SKIPPED {what} on the reference engine: {reason}");
+    }
+    root && exception.is_none()
 }
 
 /// The process at the other end of `stream`, as it was when it began to listen.
