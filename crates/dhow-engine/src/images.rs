@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use dhow_distribution::Credentials;
 use dhow_image::{
-    Deleted, HistoryEntry, Image, ImportOptions, InUse, PlatformImage, ProgressSender, Pruned,
+    Attestation, Deleted, HistoryEntry, Image, ImportOptions, InUse, PlatformImage, ProgressSender,
+    Pruned,
 };
 use dhow_oci::{Digest, Platform, Reference};
 use jiff::Timestamp;
@@ -68,6 +69,19 @@ impl Images {
             });
         }
         Ok(list)
+    }
+
+    /// The full ids of containers, by the manifest they were made from.
+    #[must_use]
+    pub fn containers(&self) -> HashMap<Digest, Vec<String>> {
+        let mut containers = HashMap::<Digest, Vec<String>>::new();
+        for container in self.services.containers.all() {
+            let image = container.outline().image.clone();
+            let manifest = image.manifest.as_ref().map_or(image.id, |one| one.digest);
+            let of_it = containers.entry(manifest).or_default();
+            of_it.push(container.id.clone());
+        }
+        containers
     }
 
     /// The manifests of an image, one per platform and attestation.
@@ -138,12 +152,31 @@ impl Images {
         Ok(pruned)
     }
 
-    /// How the image came about, newest step first.
+    /// How the image, its variant for `platform` or for this machine, came about, newest step first.
     ///
     /// # Errors
-    /// There is no such image.
-    pub fn history(&self, name: &str) -> Result<Vec<HistoryEntry>> {
-        Ok(self.services.images.history(name)?)
+    /// There is no such image, or none for the platform.
+    pub fn history(&self, name: &str, platform: Option<&Platform>) -> Result<Vec<HistoryEntry>> {
+        Ok(self.services.images.history(name, platform)?)
+    }
+
+    /// The statements about the image, its variant for `platform` or for this machine, and with `texts` what they say.
+    ///
+    /// # Errors
+    /// There is no such image, none for the platform, or a statement can't be read.
+    pub fn attestations(
+        &self,
+        name: &str,
+        platform: Option<&Platform>,
+        texts: bool,
+    ) -> Result<Vec<(Attestation, Option<Vec<u8>>)>> {
+        let images = &self.services.images;
+        let with_text = |attestation| {
+            let text = texts.then(|| images.statement(&attestation)).transpose()?;
+            Ok((attestation, text))
+        };
+        let all = images.attestations(name, platform)?;
+        all.into_iter().map(with_text).collect()
     }
 
     /// Fetches an image from its registry.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use dhow_oci::{Digest, History};
+use dhow_oci::{Digest, History, Platform};
 
 use crate::lookup::{Named, chain_list};
 use crate::records::reference_of;
@@ -11,11 +11,20 @@ use crate::{Error, HistoryEntry};
 
 impl Store {
     /// The steps of an image's making, newest first.
-    pub(crate) fn history(&self, name: &str) -> Result<Vec<HistoryEntry>, Error> {
+    pub(crate) fn history(
+        &self,
+        name: &str,
+        platform: Option<&Platform>,
+    ) -> Result<Vec<HistoryEntry>, Error> {
         let found = self.find(name)?;
-        let loaded = self
-            .choose(&found.target, None)?
-            .ok_or_else(|| Error::NotFound(name.to_owned()))?;
+        let loaded = self.choose(&found.target, platform)?;
+        let loaded = loaded.ok_or_else(|| match platform {
+            None => Error::NotFound(name.to_owned()),
+            Some(platform) => Error::WrongPlatform {
+                reference: name.to_owned(),
+                platform: platform.to_string(),
+            },
+        })?;
         let chains = chain_list(&loaded.config.rootfs.diff_ids);
         let mut entries: Vec<(HistoryEntry, usize)> = Vec::new();
         let mut layers = 0;

@@ -13,9 +13,9 @@ use tokio_util::io::SyncIoBridge;
 
 use crate::store::Store;
 use crate::{
-    BaseImage, BundledImage, CheckOptions, CommitOptions, Deleted, Error, Finding, HistoryEntry,
-    Image, ImportOptions, InUse, Pause, PlatformImage, Progress, ProgressSender, Protection,
-    Pruned, RemoteImage,
+    Attestation, BaseImage, BundledImage, CheckOptions, CommitOptions, Deleted, Error, Finding,
+    HistoryEntry, Image, ImportOptions, InUse, Pause, PlatformImage, Progress, ProgressSender,
+    Protection, Pruned, RemoteImage,
 };
 
 /// What images are made of.
@@ -100,6 +100,26 @@ impl Images {
         in_use: &dyn Fn(&Digest) -> Option<InUse>,
     ) -> Result<Pruned, Error> {
         self.store.prune(select, in_use)
+    }
+
+    /// The statements about the variant of an image for `platform`, or for this machine.
+    ///
+    /// # Errors
+    /// There is no such image, or none for the platform.
+    pub fn attestations(
+        &self,
+        name: &str,
+        platform: Option<&Platform>,
+    ) -> Result<Vec<Attestation>, Error> {
+        self.store.attestations(name, platform)
+    }
+
+    /// The text of a statement, JSON of at most 64 MiB.
+    ///
+    /// # Errors
+    /// It is not here, or too large.
+    pub fn statement(&self, attestation: &Attestation) -> Result<Vec<u8>, Error> {
+        self.store.statement(&attestation.descriptor.digest)
     }
 
     /// How the image came about, newest step first; of the variant for `platform`, or for this machine.

@@ -9,6 +9,7 @@
 //! consistent.
 
 mod base;
+mod attestations;
 mod build;
 mod changes;
 mod check;
@@ -35,6 +36,7 @@ mod store;
 mod types;
 mod unpack;
 
+pub use attestations::Attestation;
 pub use base::{BaseImage, HeldContent, Pause, Protection};
 pub use changes::{apply_changes, is_signal};
 pub use check::{CheckOptions, Finding};

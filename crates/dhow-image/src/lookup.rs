@@ -401,7 +401,8 @@ pub(crate) fn is_image(descriptor: &Descriptor) -> bool {
         && (media_type::is_manifest(&descriptor.media_type) || descriptor.media_type.is_empty())
 }
 
-fn attested(descriptor: &Descriptor) -> Option<Digest> {
+/// The manifest that an attestation is about.
+pub(crate) fn attested(descriptor: &Descriptor) -> Option<Digest> {
     descriptor.annotation(REFERENCE_TYPE)?;
     descriptor.annotation(REFERENCE_DIGEST)?.parse().ok()
 }

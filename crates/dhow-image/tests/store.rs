@@ -117,7 +117,7 @@ async fn an_imported_image_is_found_by_every_name() {
             text
         );
     }
-    let history = store.images.history("busybox").unwrap();
+    let history = store.images.history("busybox", None).unwrap();
     assert_eq!(history.len(), 1);
     assert_eq!(history[0].comment, "Imported from -");
     assert_eq!(
@@ -285,7 +285,7 @@ async fn a_commit_stands_on_its_parent() {
     .unwrap();
     assert_eq!(image.parent, Some(base.id));
     assert_eq!(image.config.rootfs.diff_ids.len(), 2);
-    let history = store.images.history("rec/commit:1").unwrap();
+    let history = store.images.history("rec/commit:1", None).unwrap();
     assert_eq!(
         (history[0].id, &*history[0].created_by, &*history[0].comment),
         (Some(image.id), "sh -c x", "c")

@@ -1,16 +1,17 @@
 //! Images.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use dhow_api::container::Healthcheck;
 use dhow_api::image as wire;
 use dhow_api::{Empty, Set};
 use dhow_engine::images::ImageSummary;
-use dhow_image::{Deleted, HistoryEntry, Image, PlatformImage};
-use dhow_oci::{ContainerConfig, Descriptor, Platform, Reference};
+use dhow_image::{Attestation, Deleted, HistoryEntry, Image, PlatformImage};
+use dhow_oci::{ContainerConfig, Descriptor, Digest, Platform, Reference};
 use serde_json::{Value, json};
 
 use super::{null_list, null_map, time};
+use crate::error::{ApiError, Result};
 
 /// A descriptor.
 pub(crate) fn descriptor(descriptor: &Descriptor) -> wire::Descriptor {
@@ -165,8 +166,35 @@ fn config_view(config: &ContainerConfig) -> wire::ImageConfig {
     }
 }
 
-/// One manifest of an image that has several, as `manifests=1` shows it.
-pub(crate) fn manifest(image: &PlatformImage, containers: &[String]) -> Value {
+/// An image's manifests as `manifests=1` shows them; `containers` are those of all manifests.
+pub(crate) fn manifests(
+    images: &[PlatformImage],
+    containers: &HashMap<Digest, Vec<String>>,
+) -> Vec<Value> {
+    let of = |image: &PlatformImage| {
+        let of_it = containers.get(&image.descriptor.digest);
+        manifest(image, of_it.map_or(&[], Vec::as_slice))
+    };
+    images.iter().map(of).collect()
+}
+
+/// A statement about an image, with what it says if that was asked for.
+pub(crate) fn attestation(attestation: &Attestation, text: Option<&[u8]>) -> Result<Value> {
+    let mut value = json!({
+        "Descriptor": descriptor(&attestation.descriptor),
+        "PredicateType": attestation.predicate_type,
+    });
+    if let Some(text) = text {
+        value["Statement"] = serde_json::from_slice(text).map_err(|error| {
+            let digest = attestation.descriptor.digest;
+            let text = format!("the statement {digest} cannot be read: {error}");
+            ApiError::new(dhow_errdefs::ErrorKind::System, text)
+        })?;
+    }
+    Ok(value)
+}
+
+fn manifest(image: &PlatformImage, containers: &[String]) -> Value {
     let total = image.content_size.saturating_add(image.unpacked_size);
     let mut value = json!({
         "ID": image.descriptor.digest.to_string(),

@@ -32,13 +32,13 @@ async fn list(State(images): State<Images>, version: ApiVersion, query: Query) -
     }
     let list = block(move || {
         let mut shown = Vec::new();
+        let containers = manifests.then(|| images.containers()).unwrap_or_default();
         for summary in images.list(&filters, shared_size)? {
             let mut view = convert::image::summary(&summary);
             compat::image::summary(version, &mut view);
             if manifests {
                 let all = images.platforms(&summary.image)?;
-                let all = all.iter().map(|one| convert::image::manifest(one, &[]));
-                view.manifests = Some(all.collect());
+                view.manifests = Some(convert::image::manifests(&all, &containers));
             }
             shown.push(view);
         }
@@ -59,20 +59,43 @@ async fn of_one(
         inspect(&images, name.to_owned(), version, &query).await
     } else if let Some(name) = path.strip_suffix("/history") {
         let name = name.to_owned();
-        if !version.before(48) && query.platform_json("platform")?.is_some() {
-            return Err(ApiError::not_implemented("the history of one platform"));
-        }
-        let steps = block(move || Ok(images.history(&name)?)).await?;
+        let platform = if version.before(48) {
+            None
+        } else {
+            query.platform_json("platform")?
+        };
+        let steps = block(move || Ok(images.history(&name, platform.as_ref())?)).await?;
         let steps: Vec<_> = steps.iter().map(convert::image::history).collect();
         Ok(reply::ok(&steps))
     } else if let Some(name) = path.strip_suffix("/get") {
         let platform = query.one_platform(version, "platform")?;
         transfer::save(&images, vec![name.to_owned()], platform).await
-    } else if path.ends_with("/attestations") && !version.before(55) {
-        Err(ApiError::not_implemented("image attestations"))
+    } else if let Some(name) = path.strip_suffix("/attestations")
+        && !version.before(55)
+    {
+        attestations(images, name.to_owned(), &query).await
     } else {
         Err(ApiError::no_page())
     }
+}
+
+/// `GET /images/{name}/attestations`
+async fn attestations(images: Images, name: String, query: &Query) -> Result<Response> {
+    if query.all("platform").len() > 1 {
+        return Err(ApiError::invalid(
+            "only one platform can be asked for at a time",
+        ));
+    }
+    let platform = query.platform_json("platform")?;
+    let (types, texts) = (query.all("type"), query.flag("statement"));
+    let all = block(move || Ok(images.attestations(&name, platform.as_ref(), texts)?)).await?;
+    let wanted = all
+        .iter()
+        .filter(|(one, _)| types.is_empty() || types.contains(&one.predicate_type));
+    let shown: Result<Vec<_>> = wanted
+        .map(|(one, text)| convert::image::attestation(one, text.as_deref()))
+        .collect();
+    Ok(reply::ok(&shown?))
 }
 
 async fn inspect(
@@ -98,8 +121,7 @@ async fn inspect(
         let mut view = convert::image::inspect(&image);
         if manifests {
             let all = images.platforms(&image)?;
-            let all = all.iter().map(|one| convert::image::manifest(one, &[]));
-            view.manifests = Some(all.collect());
+            view.manifests = Some(convert::image::manifests(&all, &images.containers()));
         }
         Ok(view)
     })
