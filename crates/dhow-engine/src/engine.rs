@@ -19,6 +19,7 @@ use crate::lifecycle::restore;
 use crate::networks::Networks;
 use crate::services::Services;
 use crate::stats::Collector;
+use crate::steps::{self, StepSet, Steps};
 use crate::store::{Container, ContainerSet};
 use crate::supervisor::{Shims, Supervisor};
 use crate::system::System;
@@ -74,6 +75,7 @@ impl Engine {
     ) -> Result<Self> {
         make_folder(&config.data_root.join("containers"))?;
         make_folder(&config.exec_root.join("containers"))?;
+        make_folder(&config.exec_root.join("steps"))?;
         let containers = ContainerSet::default();
         db.read(|tx| {
             tx.visit(|_, record: ContainerRecord| {
@@ -90,6 +92,7 @@ impl Engine {
             supervisor,
             containers,
             execs: ExecSet::default(),
+            steps: StepSet::default(),
             events: Events::default(),
             stats: Collector::default(),
             draining: AtomicBool::new(false),
@@ -111,6 +114,14 @@ impl Engine {
     #[must_use]
     pub fn execs(&self) -> Execs {
         Execs {
+            services: self.services.clone(),
+        }
+    }
+
+    /// Commands that are no containers.
+    #[must_use]
+    pub fn steps(&self) -> Steps {
+        Steps {
             services: self.services.clone(),
         }
     }
@@ -159,12 +170,15 @@ impl Engine {
     /// # Errors
     /// The records can't be read or written. What goes wrong with one container only is noted in its state.
     pub async fn restore(&self) -> Result<()> {
+        steps::recover(&self.services).await?;
         restore::restore(&self.services).await
     }
 
-    /// Prepares for the end of the process: no container is restarted any more. Containers go on without the engine.
+    /// Prepares for the end of the process: no container is restarted any more, and steps are killed. Containers go on
+    /// without the engine.
     pub async fn drain(&self) {
         self.services.draining.store(true, Ordering::Relaxed);
+        self.services.steps.end().await;
         for container in self.services.containers.all() {
             container.live().restart = None;
             // Whatever is being started or removed comes to its end.

@@ -2,7 +2,8 @@
 //!
 //! [`EngineConfig::build`] makes an [`Engine`]; [`Engine::restore`] is called once, before requests are served. The
 //! engine has a handle for each noun ([`Engine::containers`], [`Engine::execs`], [`Engine::images`],
-//! [`Engine::networks`], [`Engine::volumes`], [`Engine::events`], [`Engine::system`]).
+//! [`Engine::networks`], [`Engine::volumes`], [`Engine::events`], [`Engine::system`]), and one for commands that are no
+//! containers, a build's steps ([`Engine::steps`]).
 #![recursion_limit = "256"]
 
 pub mod connector;
@@ -13,6 +14,7 @@ pub mod filters;
 pub mod images;
 pub mod networks;
 pub mod stats;
+pub mod steps;
 pub mod streams;
 pub mod supervisor;
 pub mod system;

@@ -16,6 +16,7 @@ use crate::container::ContainerRecord;
 use crate::events::{EventKind, Events};
 use crate::exec::ExecSet;
 use crate::stats::Collector;
+use crate::steps::StepSet;
 use crate::store::{Container, ContainerSet, Journal};
 use crate::supervisor::Supervisor;
 use crate::{Error, Result};
@@ -31,6 +32,7 @@ pub(crate) struct Services {
     pub(crate) supervisor: Arc<dyn Supervisor>,
     pub(crate) containers: ContainerSet,
     pub(crate) execs: ExecSet,
+    pub(crate) steps: StepSet,
     pub(crate) events: Events,
     pub(crate) stats: Collector,
     /// The engine is ending: nothing is restarted any more.

@@ -69,6 +69,14 @@ pub enum Source {
     Path(PathBuf),
     /// Read-only layers, the topmost first.
     Layers(Vec<PathBuf>),
+    /// Layers, the topmost first, and a directory that takes what is written, with the one that overlayfs needs
+    /// beside it; without those it is read-only.
+    Overlay {
+        /// The layers.
+        lower: Vec<PathBuf>,
+        /// What is written to, and overlayfs's own.
+        upper: Option<(PathBuf, PathBuf)>,
+    },
 }
 
 /// The host's paths of the files bound into a container's `/etc`.

@@ -156,6 +156,9 @@ fn user_mount(point: &MountPoint, source: &Source) -> Mount {
     let path = match source {
         Source::None => return mount(target, "tmpfs", "tmpfs", &options),
         Source::Layers(layers) => return layered(point, layers, &options),
+        Source::Overlay { lower, upper } => {
+            return overlay(point, lower, upper.as_ref(), &options);
+        }
         Source::Path(path) => path.clone(),
     };
     if !options
@@ -195,6 +198,24 @@ fn layered(point: &MountPoint, layers: &[PathBuf], options: &[&str]) -> Mount {
             mount(target, "overlay", "overlay", &options)
         }
     }
+}
+
+/// Layers that may be written on.
+fn overlay(
+    point: &MountPoint,
+    layers: &[PathBuf],
+    upper: Option<&(PathBuf, PathBuf)>,
+    options: &[&str],
+) -> Mount {
+    let mut own = vec![lower(layers)];
+    if let Some((upper, work)) = upper {
+        own.push(format!("upperdir={}", upper.display()));
+        own.push(format!("workdir={}", work.display()));
+    }
+    let access = if point.rw { "rw" } else { "ro" };
+    let options = options.iter().copied().chain(["rprivate", access]);
+    let options: Vec<&str> = options.chain(own.iter().map(String::as_str)).collect();
+    mount(&point.destination, "overlay", "overlay", &options)
 }
 
 /// Overlay's option: the layers joined by colons, those in their paths taken their meaning away.

@@ -32,17 +32,21 @@ pub(super) fn prepare(services: &Services, record: &ContainerRecord) -> Result<E
     let resolv = folder.join("resolv.conf");
     write(&resolv, &resolver(services, record))?;
     let hosts = folder.join("hosts");
-    // Its text may be there already: it is written beside this.
-    let made = File::options().append(true).create(true).open(&hosts);
-    made.map_err(|source| Error::File {
-        action: "make",
-        path: hosts.clone(),
-        source,
-    })?;
+    make(&hosts)?;
     Ok(EtcFiles {
         hostname: Some(hostname),
         hosts: Some(hosts),
         resolv_conf: Some(resolv),
+    })
+}
+
+/// Makes a file unless it is there: its text may be, as it is written beside this.
+pub(crate) fn make(path: &Path) -> Result<()> {
+    let made = File::options().append(true).create(true).open(path);
+    made.map(drop).map_err(|source| Error::File {
+        action: "make",
+        path: path.to_owned(),
+        source,
     })
 }
 
@@ -65,13 +69,19 @@ pub(super) fn write_hosts(
     if let NetworkMode::Container(_) = record.host.network_mode {
         return Ok(());
     }
+    let text = hosts(services, record, own);
+    write(&services.folder(&record.id).join("hosts"), &text)
+}
+
+/// The text of `hosts` of who has these addresses.
+pub(crate) fn hosts(services: &Services, record: &ContainerRecord, own: &[IpAddr]) -> String {
     let mut entries: Vec<HostsEntry> = record
         .host
         .extra_hosts
         .iter()
         .filter_map(|text| extra(services, text))
         .collect();
-    let text = if record.host.network_mode == NetworkMode::Host {
+    if record.host.network_mode == NetworkMode::Host {
         with_hosts_own(&entries)
     } else {
         let name = &record.config.hostname;
@@ -85,8 +95,7 @@ pub(super) fn write_hosts(
             names: names.clone(),
         }));
         hosts_file(&entries)
-    };
-    write(&services.folder(&record.id).join("hosts"), &text)
+    }
 }
 
 /// The host's own file, with what was added.
@@ -118,7 +127,8 @@ fn extra(services: &Services, text: &str) -> Option<HostsEntry> {
     })
 }
 
-fn resolver(services: &Services, record: &ContainerRecord) -> String {
+/// The text of `resolv.conf`.
+pub(crate) fn resolver(services: &Services, record: &ContainerRecord) -> String {
     let defaults = &services.config.defaults;
     let host = &record.host;
     let own: Vec<IpAddr> = host
@@ -187,7 +197,8 @@ pub(super) fn unmount_shm(services: &Services, id: &str) {
     );
 }
 
-fn write(path: &Path, text: &str) -> Result<()> {
+/// Writes one of these files.
+pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
     std::fs::write(path, text).map_err(|source| Error::File {
         action: "write",
         path: path.to_owned(),

@@ -27,10 +27,10 @@ use dhow_container::oci;
 use dhow_container::spec::{IpcMode, NetworkMode, PidMode};
 
 /// A container that was started, with what happens to it.
-struct Started {
-    task: Task,
-    pid: u32,
-    events: mpsc::Receiver<ShimEvent>,
+pub(crate) struct Started {
+    pub(crate) task: Task,
+    pub(crate) pid: u32,
+    pub(crate) events: mpsc::Receiver<ShimEvent>,
 }
 
 /// Starts a container. The caller holds its lifecycle lock.
@@ -151,7 +151,12 @@ async fn both<A, B>(
     Ok((first?, second?))
 }
 
-async fn spawn(services: &Services, config: ShimConfig, held: Vec<OwnedFd>) -> Result<Started> {
+/// Has a supervisor spawned; its init waits.
+pub(crate) async fn spawn(
+    services: &Services,
+    config: ShimConfig,
+    held: Vec<OwnedFd>,
+) -> Result<Started> {
     let (task, Created { pid, .. }) = services
         .supervisor
         .spawn(config, held)
@@ -161,7 +166,8 @@ async fn spawn(services: &Services, config: ShimConfig, held: Vec<OwnedFd>) -> R
     Ok(Started { task, pid, events })
 }
 
-fn start_error(error: supervisor::Error) -> Error {
+/// Why a supervisor or an init could not be started, in Docker's words.
+pub(crate) fn start_error(error: supervisor::Error) -> Error {
     if let supervisor::Error::Refused { message, .. } = &error
         && let Some(text) = message.strip_prefix(dhow_shim::LOG_DRIVER_FAILED)
     {
@@ -214,7 +220,8 @@ fn bundle(services: &Services, record: &ContainerRecord) -> Result<ShimConfig> {
     })
 }
 
-fn write_spec(run: &Path, spec: &Spec) -> Result<()> {
+/// Writes the runtime's document into a bundle.
+pub(crate) fn write_spec(run: &Path, spec: &Spec) -> Result<()> {
     let path = run.join("config.json");
     let write = || std::fs::write(&path, serde_json::to_vec(spec)?);
     write().map_err(|source| Error::File {
@@ -224,7 +231,8 @@ fn write_spec(run: &Path, spec: &Spec) -> Result<()> {
     })
 }
 
-fn runtime(services: &Services, name: &str) -> RuntimeChoice {
+/// The runtime of that name.
+pub(crate) fn runtime(services: &Services, name: &str) -> RuntimeChoice {
     match services.config.runtimes.get(name) {
         Some(program) => RuntimeChoice::External {
             program: program.clone(),
@@ -242,7 +250,8 @@ pub(crate) fn cgroup_path(config: &EngineConfig, record: &ContainerRecord) -> Pa
     PathBuf::from("/").join(parent).join(&record.id)
 }
 
-fn inputs(
+/// What the runtime's document needs besides the record, looked up on the machine.
+pub(crate) fn inputs(
     services: &Services,
     record: &ContainerRecord,
     files: oci::EtcFiles,

@@ -6,6 +6,7 @@ mod lifecycle;
 mod many;
 mod network;
 mod restore;
+mod steps;
 mod supervisor;
 mod verbs;
 

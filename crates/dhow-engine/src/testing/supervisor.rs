@@ -212,6 +212,10 @@ impl Sim {
         }
     }
 
+    pub(crate) fn status(&self) -> ShimStatus {
+        self.inner.lock().unwrap().status
+    }
+
     pub(crate) fn signals(&self) -> Vec<i32> {
         self.inner.lock().unwrap().signals.clone()
     }

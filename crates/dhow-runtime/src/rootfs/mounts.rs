@@ -45,11 +45,7 @@ fn bind(root: BorrowedFd<'_>, mount: &MountPlan, recursive: Recursive) -> Step {
 }
 
 /// A copy of what is at `subpath` below `source`, which it can't lead out of.
-pub(super) fn below(
-    source: BorrowedFd<'_>,
-    subpath: &Path,
-    recursive: Recursive,
-) -> io::Result<OwnedFd> {
+fn below(source: BorrowedFd<'_>, subpath: &Path, recursive: Recursive) -> io::Result<OwnedFd> {
     let place = paths::open_below(source, subpath)?;
     tree::clone_at(place.as_fd(), recursive)
 }
