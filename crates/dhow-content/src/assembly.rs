@@ -12,7 +12,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -81,6 +81,13 @@ impl ContentStore {
     /// When the partial can't be made or read.
     pub fn assemble(&self, digest: &Digest, size: u64) -> Result<Assembly, Error> {
         Assembly::open(self.clone(), digest, size)
+    }
+
+    /// How much room an unfinished assembly of `digest` takes.
+    #[must_use]
+    pub fn parts_size(&self, digest: &Digest) -> u64 {
+        let metadata = fs::metadata(self.parts_path(digest));
+        metadata.map_or(0, |metadata| metadata.blocks() * 512)
     }
 
     /// Removes what an assembly of `digest` has left behind, unless someone is at work on it.

@@ -177,6 +177,23 @@ impl ContentStore {
         })
     }
 
+    /// The device number of the file system the store is on, and how many bytes it has room for.
+    ///
+    /// # Errors
+    /// When the file system can't be asked.
+    pub fn room(&self) -> Result<(u64, u64), Error> {
+        let folder = &self.folders.blobs;
+        let failed = |e: rustix::io::Errno| Error::file("look at", folder, e.into());
+        let device = rustix::fs::stat(folder).map_err(failed)?.st_dev;
+        let system = rustix::fs::statvfs(folder).map_err(failed)?;
+        // What is reserved for the superuser is ours if we are that.
+        let blocks = match rustix::process::geteuid().is_root() {
+            true => system.f_bfree,
+            false => system.f_bavail,
+        };
+        Ok((device, blocks.saturating_mul(system.f_frsize)))
+    }
+
     /// Where a blob is, or would be.
     #[must_use]
     pub fn path(&self, digest: &Digest) -> PathBuf {

@@ -91,6 +91,23 @@ pub enum Error {
         /// Its type.
         media_type: String,
     },
+    /// A layer that its registry doesn't have because it may be had only elsewhere.
+    #[error(
+        "layer {0} is foreign: the registry doesn't have it, and layers are not fetched from elsewhere"
+    )]
+    Foreign(Digest),
+    /// The disk has no room for the image.
+    #[error(
+        "no space left on device: the image needs {} more, {} are free",
+        size(*needed),
+        size(*free)
+    )]
+    NoRoom {
+        /// How many bytes it takes at the least.
+        needed: u64,
+        /// How many there are.
+        free: u64,
+    },
     /// A layer could not be unpacked.
     #[error("failed to extract layer {diff_id}")]
     Unpack {
@@ -164,7 +181,22 @@ impl Classify for Error {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Registry(source) => source.hint(),
+            Self::NoRoom { .. } => Some(
+                "free some space, for instance by removing unused images and containers".into(),
+            ),
+            Self::Content(source) => source.hint(),
             _ => None,
         }
     }
+}
+
+/// A size as Docker writes it: `1.2GB`.
+fn size(bytes: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
+    for (unit, name) in UNITS {
+        if bytes >= unit {
+            return format!("{}.{}{name}", bytes / unit, bytes % unit * 10 / unit);
+        }
+    }
+    format!("{bytes}B")
 }

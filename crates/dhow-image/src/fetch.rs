@@ -1,23 +1,24 @@
 //! One layer's way: fetched, stored, checked, unpacked, and put in its place on the layers below.
 
-use std::io::BufReader;
+use std::io::{self, BufReader, Read};
 use std::sync::Arc;
 
 use dhow_archive::Limits;
-use dhow_content::Ingest;
+use dhow_content::Follower;
 use dhow_distribution::Repository;
+use dhow_errdefs::{Classify, ErrorKind};
 use dhow_oci::{Descriptor, Digest};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedMutexGuard, mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::Error;
-use crate::feed::Feed;
-use crate::layer::{Unpacked, unpack};
+use crate::download::download;
+use crate::layer::{Failure, Unpacked, unpack};
 use crate::meter::Meter;
-use crate::store::Store;
+use crate::store::{Store, Work};
 
-/// How many of the network's pieces wait for the unpacking thread.
-const PIECES: usize = 16;
+/// How much of a blob is read at once.
+const BUFFER: usize = 256 << 10;
 
 /// A layer to be fetched and unpacked.
 pub(crate) struct LayerJob {
@@ -35,35 +36,48 @@ pub(crate) struct LayerJob {
     pub(crate) meter: Meter,
     /// Held by every thread that works on the layer, so that the end of all of them can be waited for.
     pub(crate) working: mpsc::Sender<()>,
+    /// What is worked on, held by the threads as well: nobody else begins before they have ended.
+    pub(crate) locks: Locks,
 }
 
-/// What a thread has to show; the sign of its being at work goes after that, even when nobody wants it any more.
-struct Worked<T> {
+/// That nobody else works on the same.
+pub(crate) type Locks = Vec<Arc<OwnedMutexGuard<()>>>;
+
+/// What a thread has to show; the signs of its being at work go after that, even when nobody wants it any more.
+pub(crate) struct Worked<T> {
     result: Result<T, Error>,
+    _locks: Locks,
     _working: mpsc::Sender<()>,
 }
 
 impl LayerJob {
     /// Runs `work` on a thread that may block.
-    fn start<T: Send + 'static>(
+    pub(crate) fn start<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, Error> + Send + 'static,
     ) -> JoinHandle<Worked<T>> {
-        let working = self.working.clone();
+        let (working, locks) = (self.working.clone(), self.locks.clone());
         spawn_blocking(move || Worked {
             result: work(),
+            _locks: locks,
             _working: working,
         })
     }
 }
 
-async fn finish<T>(work: JoinHandle<Worked<T>>) -> Result<T, Error> {
+pub(crate) async fn finish<T>(work: JoinHandle<Worked<T>>) -> Result<T, Error> {
     work.await.map_err(|_| Error::Cancelled("the pull"))?.result
 }
 
 /// Does the whole job.
+///
+/// Whoever puts the same layer in its place, for another image or of another form of the blob, is waited for. That lock
+/// is taken before the blob's, which in turn is given back before the layers below are waited for: so those who wait in a
+/// circle don't exist.
 pub(crate) async fn fetch_layer(mut job: LayerJob) -> Result<(), Error> {
-    let unpacked = prepare(&job).await?;
+    let place = job.store.work_on(Work::Layer(job.chain)).lock_owned().await;
+    job.locks.push(Arc::new(place));
+    let unpacked = prepare(&mut job).await?;
     if let Some(after) = job.after.take() {
         // The layer below failed: its own error is the one to report.
         after.await.map_err(|_| Error::Cancelled("the pull"))?;
@@ -99,10 +113,10 @@ pub(crate) fn commit(
 }
 
 /// Has the blob here and unpacked; `None` when the layer is in its place already.
-async fn prepare(job: &LayerJob) -> Result<Option<Unpacked>, Error> {
-    // Whoever fetches the same layer for another image is waited for, not for its place in that one.
-    let lock = job.store.work_on(&job.layer.digest);
-    let _one_at_a_time = lock.lock().await;
+async fn prepare(job: &mut LayerJob) -> Result<Option<Unpacked>, Error> {
+    // Whoever fetches the same blob for another image is waited for, not for its place in that one.
+    let lock = job.store.work_on(Work::Blob(job.layer.digest));
+    job.locks.push(Arc::new(lock.lock_owned().await));
     let permits = Arc::clone(&job.store.layer_permits);
     if permits.available_permits() == 0 {
         job.meter.status("Waiting").await;
@@ -111,33 +125,138 @@ async fn prepare(job: &LayerJob) -> Result<Option<Unpacked>, Error> {
         .acquire_owned()
         .await
         .map_err(|_| Error::Cancelled("the pull"))?;
+    let prepared = fetch_and_unpack(job).await;
+    job.locks.pop();
+    prepared
+}
+
+async fn fetch_and_unpack(job: &LayerJob) -> Result<Option<Unpacked>, Error> {
     let placed = job.store.snapshots.contains(&job.chain)?;
     if job.store.content.contains(&job.layer.digest) {
         job.meter.status("Download complete").await;
         job.meter.complete();
-        return if placed {
-            Ok(None)
-        } else {
-            unpack_blob(job).await.map(Some)
+        return match placed {
+            true => Ok(None),
+            false => unpack_blob(job).await.map(Some),
         };
     }
-    let mut ingest = job
+    match fetch_once(job, placed).await {
+        // What an earlier attempt had left was no good, and is gone now.
+        Err(Attempt::Stale) => {}
+        Err(Attempt::Failed(error)) => return Err(error),
+        Ok(unpacked) => return Ok(unpacked),
+    }
+    match fetch_once(job, placed).await {
+        Ok(unpacked) => Ok(unpacked),
+        Err(Attempt::Stale) => Err(Error::Cancelled("the pull")),
+        Err(Attempt::Failed(error)) => Err(error),
+    }
+}
+
+/// How fetching ended where it failed.
+enum Attempt {
+    /// The bytes from an earlier attempt were wrong; another will begin anew.
+    Stale,
+    Failed(Error),
+}
+
+impl<E: Into<Error>> From<E> for Attempt {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// Fetches the blob, and unpacks it meanwhile unless that is done.
+async fn fetch_once(job: &LayerJob, placed: bool) -> Result<Option<Unpacked>, Attempt> {
+    let assembly = job
         .store
         .content
-        .ingest(&format!("layer {}", job.layer.digest))?;
-    ingest.expect_size(job.layer.size);
-    if ingest.offset() > job.layer.size {
-        ingest.reset()?;
+        .assemble(&job.layer.digest, job.layer.size)?;
+    let resumed = assembly.is_resumed();
+    let fetched = match placed {
+        true => download(job, assembly).await.map(|()| None),
+        false => {
+            let follower = assembly.follow()?;
+            let (store, layer) = (Arc::clone(&job.store), job.layer.clone());
+            let meter = job.meter.clone();
+            let worker = job.start(move || unpack_followed(&store, follower, meter, &layer));
+            both(download(job, assembly), worker).await.map(Some)
+        }
+    };
+    fetched.map_err(|error| match error {
+        Error::Content(dhow_content::Error::DigestMismatch { .. }) if resumed => Attempt::Stale,
+        error => Attempt::Failed(error),
+    })
+}
+
+/// Waits for a download and the unpacking of what it brings.
+///
+/// Wrong bytes are the cause of whatever went wrong with unpacking them, so the download goes on to its end when
+/// unpacking fails, unless that was the machine's fault.
+async fn both(
+    download: impl Future<Output = Result<(), Error>>,
+    worker: JoinHandle<Worked<Followed>>,
+) -> Result<Unpacked, Error> {
+    let unpacking = finish(worker);
+    tokio::pin!(download, unpacking);
+    tokio::select! {
+        downloaded = &mut download => {
+            // Ended either way: nothing more comes, so unpacking ends as well.
+            let unpacked = unpacking.await;
+            downloaded?;
+            unpacked?.map_err(|failed| failed.error)
+        }
+        unpacked = &mut unpacking => match unpacked? {
+            Err(failed) if failed.is_ours => Err(failed.error),
+            unpacked => {
+                download.await?;
+                unpacked.map_err(|failed| failed.error)
+            }
+        }
     }
-    if placed || ingest.offset() > 0 {
-        download(job, ingest).await?;
-        return if placed {
-            Ok(None)
-        } else {
-            unpack_blob(job).await.map(Some)
-        };
+}
+
+/// Unpacking failed, through the fault of the layer or of this machine.
+struct Failed {
+    error: Error,
+    is_ours: bool,
+}
+
+type Followed = Result<Unpacked, Failed>;
+
+/// Unpacks a layer while its blob is put together. Blocking.
+fn unpack_followed(
+    store: &Store,
+    follower: Follower,
+    meter: Meter,
+    layer: &Descriptor,
+) -> Result<Followed, Error> {
+    let metered = Metered { follower, meter };
+    let mut source = BufReader::with_capacity(BUFFER, metered);
+    let limits = Limits::for_compressed(layer.size);
+    let unpacked = unpack(&store.snapshots, &mut source, limits);
+    Ok(unpacked.map_err(|failure| Failed {
+        is_ours: match &failure {
+            Failure::Stream(_) => false,
+            Failure::Apply(error) => error.kind() == ErrorKind::System,
+            Failure::Store(_) => true,
+        },
+        error: failure.into_error(&layer.digest),
+    }))
+}
+
+/// A blob that tells how far it was read.
+struct Metered {
+    follower: Follower,
+    meter: Meter,
+}
+
+impl Read for Metered {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let length = self.follower.read(out)?;
+        self.meter.unpacking(self.follower.position());
+        Ok(length)
     }
-    download_and_unpack(job, ingest).await.map(Some)
 }
 
 async fn unpack_blob(job: &LayerJob) -> Result<Unpacked, Error> {
@@ -149,119 +268,11 @@ async fn unpack_blob(job: &LayerJob) -> Result<Unpacked, Error> {
 /// Unpacks a layer whose blob is here. Blocking.
 pub(crate) fn unpack_stored(store: &Store, layer: &Descriptor) -> Result<Unpacked, Error> {
     let file = store.content.open_blob(&layer.digest)?;
-    let mut source = BufReader::with_capacity(256 << 10, file);
+    let mut source = BufReader::with_capacity(BUFFER, file);
     unpack(
         &store.snapshots,
         &mut source,
         Limits::for_compressed(layer.size),
     )
     .map_err(|failure| failure.into_error(&layer.digest))
-}
-
-/// Fetches the rest of a blob that was begun, without unpacking.
-async fn download(job: &LayerJob, ingest: Ingest) -> Result<(), Error> {
-    let (sender, mut receiver) = mpsc::channel::<bytes::Bytes>(PIECES);
-    let offset = ingest.offset();
-    let (digest, size) = (job.layer.digest, job.layer.size);
-    let writer = job.start(move || {
-        use std::io::Write;
-        let mut ingest = ingest;
-        while let Some(bytes) = receiver.blocking_recv() {
-            ingest.write_all(&bytes).map_err(|source| Error::Io {
-                step: format!("write {digest}"),
-                source,
-            })?;
-        }
-        if ingest.offset() < size {
-            return Err(Error::Cancelled("the pull"));
-        }
-        ingest
-            .commit_pending(&digest, Some(size))
-            .map_err(Error::from)
-    });
-    let received = receive(job, offset, sender).await;
-    let written = finish(writer).await;
-    received?;
-    written?;
-    job.meter.status("Verifying Checksum").await;
-    job.meter.status("Download complete").await;
-    Ok(())
-}
-
-/// Fetches a blob and unpacks it while it comes in.
-async fn download_and_unpack(job: &LayerJob, ingest: Ingest) -> Result<Unpacked, Error> {
-    let (sender, receiver) = mpsc::channel(PIECES);
-    let feed = Feed::new(receiver, ingest, job.layer.size, job.meter.clone());
-    let (store, layer) = (Arc::clone(&job.store), job.layer.clone());
-    let worker = job.start(move || unpack_feed(&store, feed, &layer));
-    let received = receive(job, 0, sender).await;
-    if received.is_ok() {
-        job.meter.status("Verifying Checksum").await;
-        job.meter.status("Download complete").await;
-        job.meter.complete();
-    }
-    let unpacked = finish(worker).await;
-    match (received, unpacked) {
-        // The worker that stopped taking bytes knows why; a transfer that broke is the cause of the worker's failure.
-        (Err(Received::Stopped), Err(error)) => Err(error),
-        (Err(Received::Stopped), Ok(_)) => Err(Error::Cancelled("the pull")),
-        (Err(Received::Broken(error)), _) => Err(error),
-        (Ok(()), unpacked) => unpacked,
-    }
-}
-
-fn unpack_feed(store: &Store, mut feed: Feed, layer: &Descriptor) -> Result<Unpacked, Error> {
-    let unpacked = unpack(
-        &store.snapshots,
-        &mut feed,
-        Limits::for_compressed(layer.size),
-    );
-    let ingest = feed.into_ingest();
-    // Wrong bytes are the cause of whatever went wrong with unpacking them.
-    if ingest.offset() == layer.size {
-        ingest.commit_pending(&layer.digest, Some(layer.size))?;
-    } else if unpacked.is_ok() {
-        return Err(Error::Cancelled("the pull"));
-    }
-    unpacked.map_err(|failure| failure.into_error(&layer.digest))
-}
-
-/// Why not all bytes could be handed on.
-enum Received {
-    /// Nobody takes them any more.
-    Stopped,
-    /// They don't come any more.
-    Broken(Error),
-}
-
-impl From<Received> for Error {
-    fn from(received: Received) -> Self {
-        match received {
-            Received::Stopped => Self::Cancelled("the pull"),
-            Received::Broken(error) => error,
-        }
-    }
-}
-
-async fn receive(
-    job: &LayerJob,
-    offset: u64,
-    sender: mpsc::Sender<bytes::Bytes>,
-) -> Result<(), Received> {
-    let broken = |error: dhow_distribution::Error| Received::Broken(error.into());
-    let Some(repository) = &job.repository else {
-        return Err(Received::Broken(Error::Invalid(format!(
-            "layer {} is missing",
-            job.layer.digest
-        ))));
-    };
-    let mut stream = repository
-        .fetch_blob(&job.layer, offset)
-        .await
-        .map_err(broken)?;
-    while let Some(bytes) = stream.chunk().await.map_err(broken)? {
-        sender.send(bytes).await.map_err(|_| Received::Stopped)?;
-        job.meter.downloading(stream.position());
-    }
-    Ok(())
 }

@@ -56,17 +56,17 @@ impl Failure {
 
 /// Unpacks the layer that `source` streams, in whatever compression its first bytes tell.
 ///
-/// Reads `source` to its very end, after an error too, so that whoever counts and hashes behind it sees all of it.
+/// Reads `source` to its very end unless that fails.
 pub(crate) fn unpack(
     snapshots: &Snapshots,
     source: &mut dyn BufRead,
     limits: Limits,
 ) -> Result<Unpacked, Failure> {
     let staging = snapshots.begin().map_err(Failure::Store)?;
-    let decoded = decode(source).map(|mut tar| pump(&mut *tar, staging.path(), limits));
-    let drained = io::copy(source, &mut io::sink());
-    let (applied, diff_id) = decoded.map_err(Failure::Stream)??;
-    drained.map_err(Failure::Stream)?;
+    let mut tar = decode(source).map_err(Failure::Stream)?;
+    let (applied, diff_id) = pump(&mut *tar, staging.path(), limits)?;
+    drop(tar);
+    io::copy(source, &mut io::sink()).map_err(Failure::Stream)?;
     Ok(Unpacked {
         staging,
         applied,
@@ -78,7 +78,7 @@ pub(crate) fn unpack(
 ///
 /// # Errors
 /// When it can't be read.
-pub fn decode<'a>(source: &'a mut dyn BufRead) -> io::Result<Box<dyn Read + 'a>> {
+pub(crate) fn decode<'a>(source: &'a mut dyn BufRead) -> io::Result<Box<dyn Read + 'a>> {
     let compression = Compression::of_magic(source.fill_buf()?);
     Ok(match compression {
         Compression::None => Box::new(source),

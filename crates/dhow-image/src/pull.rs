@@ -15,6 +15,7 @@ use crate::lease::Lease;
 use crate::lookup::{by_preference, chain_list, is_image};
 use crate::meter::Meter;
 use crate::records::{LeaseRecord, MOST_SOURCES, SourceRecord};
+use crate::room::is_full;
 use crate::store::{DocumentRef, Store};
 use crate::{BaseImage, Error, Image, Progress, ProgressSender, Protection};
 
@@ -119,6 +120,8 @@ impl Store {
             },
         };
         pull.lease.extend([target.digest]);
+        // One manifest is taken whatever it is for: who builds on it is warned elsewhere.
+        let platform = platform.filter(|_| media_type::is_index(&target.media_type));
         let done = match pull.run(&target, platform).await {
             Ok(done) => done,
             Err(error) => {
@@ -144,8 +147,17 @@ impl Store {
         if matches!(error, Error::Registry(_) | Error::Cancelled(_)) {
             return;
         }
-        let (store, key) = (Arc::clone(self), target.to_string());
+        let (store, key, full) = (Arc::clone(self), target.to_string(), is_full(error));
         let collecting = tokio::task::spawn_blocking(move || {
+            let lease = store.db.get::<LeaseRecord>(&key)?;
+            // On a full disk nothing is kept for another attempt: the room is what is needed most.
+            for digest in lease
+                .iter()
+                .flat_map(|lease| &lease.digests)
+                .filter(|_| full)
+            {
+                store.content.discard_parts(digest)?;
+            }
             store.db.delete::<LeaseRecord>(&key)?;
             store.collect_garbage()
         });
@@ -213,7 +225,7 @@ impl Pull<'_> {
         platform: Option<&Platform>,
     ) -> Result<Done, Error> {
         let selected = self.select(target, platform).await?;
-        let digest = selected.descriptor.digest;
+        let digest = &selected.descriptor.digest;
         let diff_ids = &selected.config.rootfs.diff_ids;
         if diff_ids.len() != selected.manifest.layers.len() {
             return Err(Error::Invalid(format!(
@@ -223,12 +235,7 @@ impl Pull<'_> {
             )));
         }
         for layer in &selected.manifest.layers {
-            if media_type::layer_compression(&layer.media_type).is_none() {
-                return Err(Error::MediaType {
-                    digest: layer.digest,
-                    media_type: layer.media_type.clone(),
-                });
-            }
+            acceptable(layer)?;
         }
         self.lease
             .extend(selected.manifest.layers.iter().map(|layer| layer.digest));
@@ -239,10 +246,8 @@ impl Pull<'_> {
                 fetched: false,
             });
         }
+        self.store.has_room(&selected.manifest.layers, diff_ids)?;
         self.keep_unfinished(target, &selected)?;
-        // Two pulls of one image: the second waits and finds everything here.
-        let lock = self.store.work_on(&digest);
-        let _one_at_a_time = lock.lock().await;
         self.layers(&selected).await?;
         Ok(Done {
             descriptor: selected.descriptor,
@@ -414,8 +419,9 @@ impl Pull<'_> {
                 chain: chains[n],
                 after: before.replace(next),
                 done,
-                meter,
+                meter: self.store.audiences.join(&layers[n].digest, &meter),
                 working: working.clone(),
+                locks: Vec::new(),
             };
             tasks.spawn(fetch_layer(job));
         }
@@ -429,6 +435,17 @@ impl Pull<'_> {
             self.store.remember_source(&layer.digest, self.reference)?;
         }
         Ok(())
+    }
+}
+
+/// Whether a layer can be unpacked.
+fn acceptable(layer: &Descriptor) -> Result<(), Error> {
+    match media_type::layer_compression(&layer.media_type) {
+        Some(_) => Ok(()),
+        None => Err(Error::MediaType {
+            digest: layer.digest,
+            media_type: layer.media_type.clone(),
+        }),
     }
 }
 

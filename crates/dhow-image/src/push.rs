@@ -184,9 +184,7 @@ impl Store {
         for blob in manifest.layers.iter().chain([&manifest.config]) {
             let known = plan.blobs.iter().any(|other| other.digest == blob.digest);
             // Layers that may not be distributed stay with whoever has them.
-            let foreign = blob.media_type.contains("nondistributable")
-                || blob.media_type == media_type::DOCKER_FOREIGN_LAYER_GZIP;
-            if !known && !foreign {
+            if !known && !media_type::is_foreign(&blob.media_type) {
                 plan.blobs.push(blob.clone());
             }
         }

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 
 use crate::lease::Leases;
 use crate::lookup::Named;
+use crate::meter::Audiences;
 use crate::records::ImageRecord;
 use crate::{BundledImage, Error, ImagesConfig};
 
@@ -21,6 +22,8 @@ pub(crate) const LARGEST_DOCUMENT: u64 = 8 << 20;
 const MOST_CACHED: usize = 256;
 /// How many layers are fetched and unpacked at the same time, over all pulls.
 const PARALLEL_LAYERS: usize = 4;
+/// How many connections all pulls together may have beyond one for each layer.
+const MORE_CONNECTIONS: usize = 6;
 
 /// The shared insides of [`crate::Images`].
 pub(crate) struct Store {
@@ -31,9 +34,20 @@ pub(crate) struct Store {
     pub(crate) bundled: Vec<BundledImage>,
     pub(crate) leases: Arc<Leases>,
     pub(crate) layer_permits: Arc<Semaphore>,
+    pub(crate) connections: Arc<Semaphore>,
+    pub(crate) audiences: Audiences,
     names: Mutex<Names>,
     documents: Mutex<HashMap<Digest, Document>>,
-    work: Mutex<HashMap<Digest, Weak<tokio::sync::Mutex<()>>>>,
+    work: Mutex<HashMap<Work, Weak<tokio::sync::Mutex<()>>>>,
+}
+
+/// What is to be done once. A layer's blob and its place may have the same digest: the lowest one's that isn't packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Work {
+    /// Fetching a blob.
+    Blob(Digest),
+    /// Putting a layer in its place.
+    Layer(Digest),
 }
 
 /// All records as last read, until one changes.
@@ -68,6 +82,8 @@ impl Store {
             bundled: config.bundled,
             leases: Arc::default(),
             layer_permits: Arc::new(Semaphore::new(PARALLEL_LAYERS)),
+            connections: Arc::new(Semaphore::new(MORE_CONNECTIONS)),
+            audiences: Audiences::default(),
             names: Mutex::default(),
             documents: Mutex::default(),
             work: Mutex::default(),
@@ -188,15 +204,15 @@ impl Store {
             .remove(digest);
     }
 
-    /// The lock of whoever works on `digest`, so that two do it one after the other and the second finds it done.
-    pub(crate) fn work_on(&self, digest: &Digest) -> Arc<tokio::sync::Mutex<()>> {
+    /// The lock of whoever does `what`, so that two do it one after the other and the second finds it done.
+    pub(crate) fn work_on(&self, what: Work) -> Arc<tokio::sync::Mutex<()>> {
         let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(lock) = work.get(digest).and_then(Weak::upgrade) {
+        if let Some(lock) = work.get(&what).and_then(Weak::upgrade) {
             return lock;
         }
         work.retain(|_, lock| lock.strong_count() > 0);
         let lock = Arc::new(tokio::sync::Mutex::new(()));
-        work.insert(*digest, Arc::downgrade(&lock));
+        work.insert(what, Arc::downgrade(&lock));
         lock
     }
 }

@@ -83,6 +83,13 @@ pub fn is_config(media_type: &str) -> bool {
     matches!(media_type, OCI_CONFIG | DOCKER_CONFIG)
 }
 
+/// Whether this is a layer that may not be distributed: whoever has it keeps it.
+#[must_use]
+pub fn is_foreign(media_type: &str) -> bool {
+    media_type == DOCKER_FOREIGN_LAYER_GZIP
+        || media_type.starts_with("application/vnd.oci.image.layer.nondistributable.")
+}
+
 /// The compression a layer's media type promises, or `None` for what is no layer of a file system.
 #[must_use]
 pub fn layer_compression(media_type: &str) -> Option<Compression> {
@@ -115,6 +122,10 @@ mod tests {
             Some(Compression::Gzip)
         );
         assert_eq!(layer_compression(OCI_CONFIG), None);
+        assert!(is_foreign(DOCKER_FOREIGN_LAYER_GZIP) && !is_foreign(OCI_LAYER));
+        assert!(is_foreign(
+            "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
+        ));
         assert_eq!(Compression::of_magic(&[0x1f, 0x8b, 8]), Compression::Gzip);
         assert_eq!(
             Compression::of_magic(&[0x28, 0xb5, 0x2f, 0xfd]),

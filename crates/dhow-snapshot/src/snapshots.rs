@@ -57,6 +57,22 @@ impl Snapshots {
         })
     }
 
+    /// The device number of the file system the layers are on, and how many bytes it has room for.
+    ///
+    /// # Errors
+    /// When the file system can't be asked.
+    pub fn room(&self) -> Result<(u64, u64), Error> {
+        let folder = &self.folders.root;
+        let failed = |e: rustix::io::Errno| Error::file("look at", folder, e);
+        let device = rustix::fs::stat(folder).map_err(failed)?.st_dev;
+        let system = rustix::fs::statvfs(folder).map_err(failed)?;
+        let blocks = match rustix::process::geteuid().is_root() {
+            true => system.f_bfree,
+            false => system.f_bavail,
+        };
+        Ok((device, blocks.saturating_mul(system.f_frsize)))
+    }
+
     /// What to mount for the snapshot `key`.
     ///
     /// # Errors
