@@ -6,6 +6,7 @@
 //!   [`Applied`] and put right when the layer is committed (`dhow-snapshot`).
 //! * [`diff`] is the way back: an overlay upper directory as a layer's tar stream. [`changes`] lists what it holds.
 //! * [`export`], [`pack`], [`unpack`] and [`stat`] serve `docker export` and `docker cp`.
+//! * [`decompressed`] undoes whichever compression a stream has.
 //! * [`remove_tree`] removes a tree of any size and depth without following anything out of it.
 //!
 //! # Terms
@@ -29,7 +30,9 @@ mod apply;
 mod at;
 mod attributes;
 mod changes;
+mod clone;
 mod copy;
+mod decompress;
 mod diff;
 mod dirs;
 mod error;
@@ -63,6 +66,8 @@ pub mod fd {
 
 pub use apply::{Applied, ApplyOptions, ForeignLink, apply};
 pub use changes::{Change, ChangeKind, changes};
+pub use clone::clone_tree;
+pub use decompress::decompressed;
 pub use diff::{diff, layer};
 pub use error::Error;
 pub use limits::Limits;

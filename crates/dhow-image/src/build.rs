@@ -183,7 +183,7 @@ impl Store {
         Ok(Descriptor::of(media_type, &bytes))
     }
 
-    /// Stores a layer's stream as a blob: as it is when it is compressed, else with gzip.
+    /// Stores a layer's stream as a blob: as it is when it is compressed as layers may be, else with gzip.
     fn store_layer(&self, stream: impl Read) -> Result<Descriptor, Error> {
         let failed = |source| Error::Io {
             step: "read archive".into(),
@@ -194,6 +194,9 @@ impl Store {
         let mut ingest = Fresh::new(self.content.ingest_once()?);
         let kind = match compression {
             Compression::None => {
+                // What layers may not be compressed with is undone.
+                let stream = dhow_archive::decompressed(stream).map_err(failed)?;
+                let mut stream = BufReader::with_capacity(BUFFER, stream);
                 let level = flate2::Compression::new(LEVEL);
                 let mut encoder = flate2::write::GzEncoder::new(&mut ingest, level);
                 copy(&mut stream, &mut encoder).map_err(failed)?;

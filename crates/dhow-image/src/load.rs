@@ -17,7 +17,6 @@ use dhow_oci::{Descriptor, Digest, Index, Manifest, ManifestOrIndex, Platform, R
 use serde::Deserialize;
 
 use crate::build::Fresh;
-use crate::layer::decode;
 use crate::records::dangling_key;
 use crate::store::{DocumentRef, LARGEST_DOCUMENT, Loaded, Store};
 use crate::{Error, Image, Progress, ProgressSender};
@@ -95,7 +94,7 @@ impl Store {
                 step: "read archive".into(),
                 source,
             };
-            let stream = decode(&mut source).map_err(failed)?;
+            let stream = dhow_archive::decompressed(&mut source).map_err(failed)?;
             self.read_archive(Bounded {
                 inner: stream,
                 made: 0,

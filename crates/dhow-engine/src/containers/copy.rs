@@ -22,9 +22,6 @@ use crate::{Error, Result};
 /// How much is read of an archive at once.
 const BUFFER: usize = 256 * 1024;
 
-/// What archives begin with that can't be read.
-const FOREIGN: [(&[u8], &str); 2] = [(b"BZh", "bzip2"), (b"\xfd7zXZ\0", "xz")];
-
 impl Containers {
     /// What a path in a container is. Symbolic links are followed in all of the path but its last component.
     ///
@@ -171,14 +168,7 @@ fn extract(
     if start.is_empty() {
         return Ok(());
     }
-    for (magic, name) in FOREIGN {
-        if start.starts_with(magic) {
-            return Err(Error::Unsupported(format!(
-                "{name}-compressed archives are not supported"
-            )));
-        }
-    }
-    let tar = dhow_image::decompressed(archive);
+    let tar = dhow_archive::decompressed(archive);
     tar.map_err(dhow_archive::Error::Read)
         .and_then(|tar| unpack(tar, into, options))
         .map_err(|error| asked.told(error))
