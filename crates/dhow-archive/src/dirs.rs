@@ -89,16 +89,27 @@ impl Directories {
         }
     }
 
-    /// The archive mentions the directory `path`; `fresh` if it was made for that.
-    pub(crate) fn mention(&mut self, path: &[u8], fresh: bool, attributes: Attributes) {
-        let fresh = fresh || self.made.get(path).is_some_and(|made| made.fresh);
-        self.made.insert(
-            path.to_vec(),
-            Made {
-                fresh,
-                attributes: Some(attributes),
-            },
-        );
+    /// The archive mentions the directory `path`; `fresh` if it was made for that. Where it does so again, the last word
+    /// counts, but extended attributes come together.
+    pub(crate) fn mention(&mut self, path: &[u8], fresh: bool, mut attributes: Attributes) {
+        let before = self.made.remove(path);
+        let fresh = fresh || before.as_ref().is_some_and(|made| made.fresh);
+        for xattr in before
+            .and_then(|made| made.attributes)
+            .map(|a| a.xattrs)
+            .into_iter()
+            .flatten()
+        {
+            if attributes
+                .xattrs
+                .iter()
+                .all(|known| known.name != xattr.name)
+            {
+                attributes.xattrs.push(xattr);
+            }
+        }
+        let attributes = Some(attributes);
+        self.made.insert(path.to_vec(), Made { fresh, attributes });
     }
 
     /// Whether `path` is a directory that was made or mentioned.

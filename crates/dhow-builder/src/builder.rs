@@ -1,6 +1,8 @@
 //! The handle to all builds.
 
-use std::path::PathBuf;
+use std::os::fd::AsFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dhow_content::ContentStore;
@@ -8,10 +10,18 @@ use dhow_distribution::Registry;
 use dhow_image::Images;
 use dhow_metadata::Database;
 use dhow_snapshot::Snapshots;
+use futures::future::BoxFuture;
 
+use crate::cache::Cache;
+use crate::client::Tree;
+use crate::copy::Cancelled;
 use crate::error::Error;
 use crate::executor::Executor;
+use crate::export::export;
+use crate::graph::{Op, Vertex};
+use crate::prepare::{Prepared, Sources, prepare};
 use crate::request::{BuildRequest, Outcome};
+use crate::solve::{self, Flights, Job, JobParts, solve};
 use crate::usage::{Bounds, CacheUsage, PruneOptions, Pruned};
 
 /// What a builder is made of.
@@ -33,6 +43,8 @@ pub struct BuilderConfig {
     pub http: reqwest::Client,
     /// A folder of the builder's own: `builder` below the data root.
     pub folder: PathBuf,
+    /// A folder of the builder's own on a file system in memory, for secrets: `builder` below the run folder.
+    pub memory: PathBuf,
     /// How large the cache may grow.
     pub bounds: Bounds,
 }
@@ -40,7 +52,10 @@ pub struct BuilderConfig {
 /// All builds of an engine; clones are the same.
 #[derive(Clone)]
 pub struct Builder {
-    shared: Arc<BuilderConfig>,
+    config: Arc<BuilderConfig>,
+    cache: Cache,
+    flights: Flights,
+    memory: PathBuf,
 }
 
 impl Builder {
@@ -49,8 +64,20 @@ impl Builder {
     /// # Errors
     /// When the folder or the records can't be read or written.
     pub fn open(config: BuilderConfig) -> Result<Self, Error> {
+        let config = Arc::new(config);
+        for folder in [config.folder.clone(), config.memory.clone()] {
+            make_folder(&folder)?;
+        }
+        // What a crash left; nobody uses any of it now.
+        empty(&config.memory)?;
+        let work = config.folder.join("work");
+        make_folder(&work)?;
+        empty(&work)?;
         Ok(Self {
-            shared: Arc::new(config),
+            cache: Cache::open(Arc::clone(&config))?,
+            flights: Flights::default(),
+            memory: config.memory.clone(),
+            config,
         })
     }
 
@@ -59,16 +86,31 @@ impl Builder {
     /// # Errors
     /// The first step that failed, with its place in the Dockerfile.
     pub async fn build(&self, request: BuildRequest) -> Result<Outcome, Error> {
-        let _ = (&self.shared, request);
-        Err(Error::NotImplemented("building".into()))
+        let job = Arc::new(Job::new(JobParts {
+            cache: self.cache.clone(),
+            flights: self.flights.clone(),
+            client: Arc::clone(&request.client),
+            listener: Arc::clone(&request.listener),
+            entitlements: request.options.entitlements.clone(),
+            memory: self.memory.clone(),
+        }));
+        let _given_up = CancelOnDrop(job.cancelled.clone());
+        let plan = match prepare(&request, &self.config, &JobSources(&job)).await? {
+            Prepared::Plan(plan) => plan,
+            Prepared::Answer(outcome) => return Ok(outcome),
+        };
+        let targets: Vec<_> = plan.targets.iter().map(|target| target.vertex).collect();
+        let locate = |vertex: &Vertex| plan.location(vertex);
+        let roots = solve(&job, &plan.graph, &locate, &targets).await?;
+        export(&request, &self.config, &plan, &roots).await
     }
 
-    /// What the cache holds. Blocking, quick.
+    /// What the cache holds, the newest last. Blocking.
     ///
     /// # Errors
     /// When the records can't be read.
     pub fn usage(&self) -> Result<Vec<CacheUsage>, Error> {
-        Ok(Vec::new())
+        self.cache.usage()
     }
 
     /// Removes what `options` pick and no build uses. Blocking.
@@ -76,7 +118,53 @@ impl Builder {
     /// # Errors
     /// When the records can't be written or a filter is none.
     pub fn prune(&self, options: &PruneOptions) -> Result<Pruned, Error> {
-        let _ = options;
-        Ok(Pruned::default())
+        self.cache.prune(options)
     }
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder").finish_non_exhaustive()
+    }
+}
+
+/// Tells the threads of a build that it was given up.
+struct CancelOnDrop(Cancelled);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+/// Sources that are fetched before there is a graph.
+struct JobSources<'a>(&'a Arc<Job>);
+
+impl Sources for JobSources<'_> {
+    fn tree<'a>(
+        &'a self,
+        op: &'a Op,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Arc<dyn Tree>, Error>> {
+        Box::pin(solve::source(self.0, op, name))
+    }
+}
+
+fn make_folder(folder: &Path) -> Result<(), Error> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|e| Error::file("make", folder.display().to_string(), e))
+}
+
+/// Removes all that is in a folder.
+fn empty(folder: &Path) -> Result<(), Error> {
+    let failed = |e| Error::file("empty", folder.display().to_string(), e);
+    let opened = std::fs::File::open(folder).map_err(failed)?;
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        dhow_archive::remove_tree(opened.as_fd(), Path::new(&name))?;
+    }
+    Ok(())
 }

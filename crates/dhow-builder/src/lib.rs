@@ -41,6 +41,15 @@ mod resolve;
 pub mod result;
 pub mod usage;
 
+mod cache;
+mod content;
+mod copy;
+mod id;
+mod key;
+mod layer;
+mod ops;
+mod solve;
+
 pub use builder::{Builder, BuilderConfig};
 pub use client::Client;
 pub use error::{Error, Location};

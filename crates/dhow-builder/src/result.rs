@@ -2,9 +2,10 @@
 
 use dhow_oci::{Descriptor, Digest};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 /// What a step's result is made of.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layer {
     /// The digest of its uncompressed tar.
     pub diff_id: Digest,

@@ -108,6 +108,34 @@ impl Snapshots {
         })
     }
 
+    /// Makes the layer `layer` a layer on top of `parent` as well; its files are not copied.
+    ///
+    /// # Errors
+    /// [`Error::NoLayer`], or when a directory can't be made.
+    pub fn restack(&self, layer: &ChainId, parent: Option<&ChainId>) -> Result<ChainId, Error> {
+        let record = self
+            .db
+            .get::<LayerRecord>(&layer.to_string())?
+            .ok_or(Error::NoLayer(*layer))?;
+        let id = chain(parent, &record.diff_id);
+        if self.contains(&id)? {
+            return Ok(id);
+        }
+        let draft = self.draft(parent)?;
+        let from = open_dir(&self.folders.layer(layer))?;
+        let to = open_dir(&draft.upper())?;
+        dhow_archive::clone_tree(from.as_fd(), to.as_fd()).map_err(|source| Error::Tree {
+            step: "link",
+            key: layer.to_string(),
+            source,
+        })?;
+        // What is below says what the root is like, unless there is nothing.
+        if let Some(below) = draft.lower.first() {
+            crate::folders::adopt_root(&draft.upper(), below)?;
+        }
+        self.commit_draft(draft, &record.diff_id, record.size)
+    }
+
     /// Makes a draft, whose tar has the digest `diff_id` and `size` bytes of files, the layer on top of its parent.
     ///
     /// Where the layer exists already it is left as it is.

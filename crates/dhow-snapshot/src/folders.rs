@@ -153,13 +153,19 @@ fn make_upper(path: &Path, top: Option<&Path>) -> Result<(), Error> {
     let Some(top) = top else {
         return Folders::make(path, 0o755);
     };
-    let root = fs::metadata(top).map_err(|e| Error::file("look at", top, e))?;
-    Folders::make(path, root.mode() & 0o7777)?;
-    match (root.uid(), root.gid()) {
-        (0, 0) => Ok(()),
-        (uid, gid) => std::os::unix::fs::chown(path, Some(uid), Some(gid))
-            .map_err(|e| Error::file("set owner of", path, e)),
+    Folders::make(path, 0o755)?;
+    adopt_root(path, top)
+}
+
+/// Gives the root of a layer owner and mode of that of the layer below.
+pub(crate) fn adopt_root(path: &Path, below: &Path) -> Result<(), Error> {
+    let root = fs::metadata(below).map_err(|e| Error::file("look at", below, e))?;
+    if (root.uid(), root.gid()) != (0, 0) {
+        std::os::unix::fs::chown(path, Some(root.uid()), Some(root.gid()))
+            .map_err(|e| Error::file("set owner of", path, e))?;
     }
+    fs::set_permissions(path, fs::Permissions::from_mode(root.mode() & 0o7777))
+        .map_err(|e| Error::file("set mode of", path, e))
 }
 
 /// Opens a directory.
