@@ -389,7 +389,7 @@ fn spelt_names() -> Vec<Entry> {
 
 fn deep_names() -> Vec<Entry> {
     let mut path = String::new();
-    for depth in 0..300 {
+    for depth in 0..120 {
         path += &format!("d{depth}/");
     }
     let wide = "w".repeat(250);

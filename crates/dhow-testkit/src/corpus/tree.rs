@@ -195,6 +195,8 @@ impl Listing {
         let shown = escaped(path);
         let kind = FileType::from_raw_mode(stat.st_mode);
         let time = match (self.begun..self.begun + LONGEST).contains(&stat.st_mtime) {
+            // Of the root nobody keeps the time.
+            _ if path.is_empty() => "-".to_owned(),
             true => "now".to_owned(),
             false => format!("{}.{:09}", stat.st_mtime, stat.st_mtime_nsec),
         };
