@@ -41,6 +41,8 @@ pub struct Plan {
     pub targets: Vec<Target>,
     /// The Dockerfile.
     pub source: Source,
+    /// Seconds since 1970 that stand in the image instead of now.
+    pub epoch: Option<i64>,
     /// What the build is made of besides: images, repositories, URLs, for its provenance.
     pub materials: Vec<Material>,
 }
@@ -52,6 +54,8 @@ pub struct Target {
     pub platform: Platform,
     /// The vertex whose root it is.
     pub vertex: VertexId,
+    /// How many of its layers are those of the image it stands on.
+    pub inherited: usize,
     /// The configuration without layers; entries of its history without a time get that of their layer.
     pub image: ImageConfig,
 }
@@ -142,6 +146,7 @@ impl<'a> Planning<'a> {
             graph: stages.drawing.finish(),
             targets,
             source,
+            epoch: self.epoch,
             materials,
         })
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dhow_content::ContentStore;
 use dhow_distribution::{Credentials, Registry};
 use dhow_metadata::Database;
-use dhow_oci::{Digest, Platform, Reference};
+use dhow_oci::{Descriptor, Digest, Platform, Reference};
 use dhow_snapshot::Snapshots;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::io::SyncIoBridge;
@@ -195,6 +195,24 @@ impl Images {
     pub fn named_content(&self) -> Result<HashSet<Digest>, Error> {
         let reach = self.store.named()?;
         Ok(reach.blobs.into_iter().chain(reach.chains).collect())
+    }
+
+    /// Stores a manifest, an index or a configuration that was made elsewhere; whoever calls protects it, or pauses
+    /// collection.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn put_document(&self, media_type: &str, bytes: &[u8]) -> Result<Descriptor, Error> {
+        self.store.content.put(bytes)?;
+        Ok(Descriptor::of(media_type, bytes))
+    }
+
+    /// Gives an image whose documents and layers are here its names; without any it is dangling. Quick.
+    ///
+    /// # Errors
+    /// When something of it is not here, or the records can't be written.
+    pub fn name(&self, target: &Descriptor, names: &[Reference]) -> Result<Image, Error> {
+        self.store.name_made(target, names)
     }
 
     /// What `reference` is in its registry, for `platform` if said; only its documents are fetched, and none is kept.

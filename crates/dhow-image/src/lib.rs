@@ -8,8 +8,8 @@
 //! transaction) unless said otherwise, the others are async and stop when their future is dropped, leaving the store
 //! consistent.
 
-mod base;
 mod attestations;
+mod base;
 mod build;
 mod changes;
 mod check;
@@ -23,6 +23,7 @@ mod layer;
 mod lease;
 mod load;
 mod lookup;
+mod made;
 mod meter;
 mod names;
 mod progress;
@@ -42,8 +43,8 @@ pub use changes::{apply_changes, is_signal};
 pub use check::{CheckOptions, Finding};
 pub use error::Error;
 pub use images::{Images, ImagesConfig};
-pub use remote::RemoteImage;
 pub use progress::{Progress, ProgressDetail, ProgressSender};
+pub use remote::RemoteImage;
 pub use types::{
     BundledImage, CommitOptions, Deleted, HistoryEntry, Image, ImportOptions, InUse, PlatformImage,
     Pruned,

@@ -76,6 +76,7 @@ impl Stages<'_> {
                 false => platforms.target.clone(),
             },
             vertex: state.root,
+            inherited: state.inherited,
             image: state.image,
         })
     }
@@ -269,6 +270,7 @@ impl Stages<'_> {
         );
         self.materials.insert(uri, Some(image.digest));
         let mut state = State::scratch(root, &platform, self.epoch);
+        state.inherited = image.config.rootfs.diff_ids.len();
         state.image = image.config.clone();
         state.image.created = None;
         state.image.config.on_build.clear();

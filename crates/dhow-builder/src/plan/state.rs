@@ -21,6 +21,8 @@ pub(crate) struct State {
     pub(crate) environment: Environment,
     /// The image.
     pub(crate) image: ImageConfig,
+    /// How many layers the image below has.
+    pub(crate) inherited: usize,
     /// The platform.
     pub(crate) platform: Platform,
     /// The arguments that were declared, with their values.
@@ -43,6 +45,7 @@ impl State {
             root,
             environment: Environment::default(),
             image,
+            inherited: 0,
             platform: platform.clone(),
             arguments: Vec::new(),
             epoch,
