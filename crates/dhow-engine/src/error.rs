@@ -82,6 +82,9 @@ pub enum Error {
     /// The container's supervisor could not do what it was asked for.
     #[error(transparent)]
     Supervisor(#[from] crate::supervisor::Error),
+    /// The AppArmor profile that containers are to be in could not be loaded.
+    #[error(transparent)]
+    AppArmor(dhow_runtime::apparmor::Error),
     /// A file of the container could not be used.
     #[error("{action} {}", path.display())]
     File {
@@ -195,6 +198,7 @@ impl Classify for Error {
             Self::Log(source) | Self::LogDriver(source) => source.kind(),
             Self::Metadata(source) => source.kind(),
             Self::Archive(source) => source.kind(),
+            Self::AppArmor(source) => source.kind(),
             Self::File { .. } | Self::View { .. } | Self::Background(_) | Self::Refused(_) => {
                 ErrorKind::System
             }

@@ -70,6 +70,12 @@ impl Services {
         self.draining.load(Ordering::Relaxed)
     }
 
+    /// The AppArmor profile of containers that ask for none, where there is AppArmor; loaded if it was not. Blocking.
+    pub(crate) fn apparmor(&self) -> Result<Option<String>> {
+        let profile = dhow_runtime::apparmor::AppArmor::default().default_profile();
+        Ok(profile.map_err(Error::AppArmor)?.map(str::to_owned))
+    }
+
     /// The durable folder of a container.
     pub(crate) fn folder(&self, id: &str) -> PathBuf {
         self.config.data_root.join("containers").join(id)

@@ -11,6 +11,7 @@
 //! No mount is ever made in the host's mount namespace, and everything that stays (a state file, the cgroups) is
 //! removed by [`Runtime::delete`].
 
+pub mod apparmor;
 pub mod cgroup;
 pub mod init;
 pub mod seccomp;

@@ -57,6 +57,8 @@ pub struct Inputs {
     pub seccomp_profile: Option<String>,
     /// The engine's default for `no-new-privileges`.
     pub no_new_privileges: bool,
+    /// The AppArmor profile of containers that ask for none, where there is AppArmor.
+    pub apparmor: Option<String>,
 }
 
 /// Where a mount comes from on the host.
@@ -181,7 +183,7 @@ pub fn generate(record: &ContainerRecord, inputs: &Inputs) -> Result<Spec, Inval
         .set_ambient(None);
     process
         .set_capabilities(Some(sets))
-        .set_apparmor_profile(options.apparmor.clone())
+        .set_apparmor_profile(options.profile(host.privileged, inputs.apparmor.as_deref()))
         .set_no_new_privileges(Some(
             options
                 .no_new_privileges

@@ -14,9 +14,23 @@ pub struct SecurityOptions {
     pub no_new_privileges: Option<bool>,
     /// Whether `/sys/fs/cgroup` can be written to; nothing where privileges decide.
     pub writable_cgroups: Option<bool>,
-    /// The AppArmor profile to be in; none when unconfined.
+    /// The AppArmor profile to be in, or `unconfined`; nothing where the engine's default counts.
     pub apparmor: Option<String>,
 }
+
+impl SecurityOptions {
+    /// The AppArmor profile that applies; none when unconfined, or privileged without a profile of its own. `default` is
+    /// the engine's, where there is AppArmor.
+    #[must_use]
+    pub fn profile(&self, privileged: bool, default: Option<&str>) -> Option<String> {
+        let default = default.filter(|_| !privileged);
+        let profile = self.apparmor.as_deref().or(default)?;
+        (profile != UNCONFINED).then(|| profile.to_owned())
+    }
+}
+
+/// No AppArmor profile.
+pub const UNCONFINED: &str = "unconfined";
 
 /// Reads security options. Containers have no SELinux labels, so that of these only `label=disable` can be had.
 ///
@@ -45,8 +59,7 @@ pub fn parse(options: &[String]) -> Result<SecurityOptions, Invalid> {
                 )));
             }
             "apparmor" => {
-                let profile = Some(value).filter(|name| !matches!(*name, "" | "unconfined"));
-                parsed.apparmor = profile.map(str::to_owned);
+                parsed.apparmor = Some(value.to_owned()).filter(|name| !name.is_empty());
             }
             "seccomp" => parsed.seccomp = Some(value.to_owned()),
             "no-new-privileges" => {
@@ -73,7 +86,7 @@ pub fn parse(options: &[String]) -> Result<SecurityOptions, Invalid> {
 /// As [`parse`]; an AppArmor profile is asked for where there is no AppArmor: the container would run without it.
 pub fn check(options: &[String], has_apparmor: bool) -> Result<(), Invalid> {
     match parse(options)?.apparmor {
-        Some(profile) if !has_apparmor => Err(Invalid(format!(
+        Some(profile) if !has_apparmor && profile != UNCONFINED => Err(Invalid(format!(
             "AppArmor profile \"{profile}\" cannot be applied: the kernel has no AppArmor"
         ))),
         _ => Ok(()),
@@ -133,9 +146,10 @@ mod tests {
         );
         assert_eq!(read("label=disable").unwrap(), SecurityOptions::default());
         assert_eq!(
-            read("apparmor=unconfined").unwrap(),
-            SecurityOptions::default()
+            read("apparmor=unconfined").unwrap().apparmor.as_deref(),
+            Some(UNCONFINED)
         );
+        assert_eq!(read("apparmor=").unwrap(), SecurityOptions::default());
         assert_eq!(
             read("apparmor:strict").unwrap().apparmor.as_deref(),
             Some("strict")
@@ -149,6 +163,26 @@ mod tests {
             read("x=y").unwrap_err().to_string(),
             "invalid --security-opt 2: \"x=y\""
         );
+    }
+
+    #[test]
+    fn a_profile_is_the_own_one_or_the_default() {
+        let profile = |option: &str, privileged, default| {
+            let read = parse(&[option.to_owned()]).unwrap();
+            read.profile(privileged, default)
+        };
+        let default = Some("docker-default");
+        for (option, privileged, default, wanted) in [
+            ("apparmor=", false, None, None),
+            ("apparmor=", false, default, default),
+            ("apparmor=", true, default, None),
+            ("apparmor=own", false, default, Some("own")),
+            ("apparmor=own", true, default, Some("own")),
+            ("apparmor=unconfined", false, default, None),
+        ] {
+            let is = profile(option, privileged, default);
+            assert_eq!(is.as_deref(), wanted, "{option} {privileged} {default:?}");
+        }
     }
 
     #[test]

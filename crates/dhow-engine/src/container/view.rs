@@ -147,6 +147,8 @@ pub struct Details {
     pub links: Vec<String>,
     /// Between two runs: when it is started again.
     pub next_start: Option<Timestamp>,
+    /// Its AppArmor profile, or `unconfined`; empty where there is no AppArmor.
+    pub apparmor: String,
     /// The storage driver's name.
     pub driver: &'static str,
     /// What it takes on disk, when asked for.

@@ -1,5 +1,8 @@
 //! `inspect`.
 
+use dhow_container::oci::security;
+use dhow_runtime::apparmor::{AppArmor, DEFAULT_PROFILE};
+
 use super::Containers;
 use crate::container::{ContainerRecord, Details, Paths, Size};
 use crate::services::{Services, blocking};
@@ -44,6 +47,7 @@ impl Containers {
             links: lifecycle::links::shown(&self.services, &record),
             driver: DRIVER,
             next_start: container.next_start(),
+            apparmor: apparmor(&record),
             size,
             record,
         })
@@ -54,6 +58,18 @@ impl Containers {
         let (services, id) = (self.services.clone(), id.to_owned());
         blocking(move || measure(&services, &id, chain)).await
     }
+}
+
+/// The AppArmor profile that a container is in when it runs.
+fn apparmor(record: &ContainerRecord) -> String {
+    let apparmor = AppArmor::default();
+    if !apparmor.is_on() {
+        return String::new();
+    }
+    let options = security::parse(&record.host.security_opt).unwrap_or_default();
+    let default = apparmor.has_default().then_some(DEFAULT_PROFILE);
+    let profile = options.profile(record.host.privileged, default);
+    profile.unwrap_or_else(|| security::UNCONFINED.to_owned())
 }
 
 fn measure(services: &Services, id: &str, chain: Option<dhow_oci::Digest>) -> Result<Size> {

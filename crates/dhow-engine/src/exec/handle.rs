@@ -12,7 +12,7 @@ use super::{CreateExec, ExecDetails, StartExec};
 use crate::container::{ContainerRecord, Status};
 use crate::lifecycle::create::new_id;
 use crate::lifecycle::links;
-use crate::services::Services;
+use crate::services::{Services, blocking};
 use crate::store::Container;
 use crate::streams::{self, Attachment};
 use crate::{Defaults, Error, Result, host};
@@ -99,7 +99,18 @@ impl Execs {
         let name = host::machine::name();
         let env = oci::process::environment(&record, &name, details.request.tty, &links);
         let defaults = &self.services.config.defaults;
-        let request = request(&record, details, (options, env), defaults);
+        let services = self.services.clone();
+        let apparmor = match host::machine::has_apparmor() {
+            true => blocking(move || services.apparmor()).await?,
+            false => None,
+        };
+        let request = request(
+            &record,
+            details,
+            (options, env),
+            defaults,
+            apparmor.as_deref(),
+        );
         let started = task
             .exec(request)
             .await
@@ -224,6 +235,7 @@ fn request(
     details: &ExecDetails,
     (options, mut env): (StartExec, Vec<String>),
     defaults: &Defaults,
+    apparmor: Option<&str>,
 ) -> ExecRequest {
     let wish = &details.request;
     oci::process::override_with(&mut env, &wish.env);
@@ -244,9 +256,10 @@ fn request(
         .set_ambient(None);
     let size = options.console_size.or(wish.console_size);
     let security = oci::security::parse(&record.host.security_opt).unwrap_or_default();
+    let apparmor = security.profile(record.host.privileged, apparmor);
     let mut process = Process::default();
     process
-        .set_apparmor_profile(security.apparmor.filter(|_| !wish.privileged))
+        .set_apparmor_profile(apparmor.filter(|_| !wish.privileged))
         .set_terminal(Some(wish.tty))
         .set_user(oci::process::root())
         .set_console_size(size.and_then(oci::process::console))

@@ -38,7 +38,7 @@ pub(crate) fn has_cgroup_v2() -> bool {
 
 /// Whether the kernel has AppArmor and it is on.
 pub(crate) fn has_apparmor() -> bool {
-    read("/sys/module/apparmor/parameters/enabled") == "Y"
+    dhow_runtime::apparmor::AppArmor::default().is_on()
 }
 
 /// Everything `GET /info` tells of the machine.

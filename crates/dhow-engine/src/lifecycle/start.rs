@@ -304,6 +304,7 @@ pub(crate) fn inputs(
         ulimits: config.defaults.ulimits.clone(),
         seccomp_profile: config.defaults.seccomp_profile.clone(),
         no_new_privileges: config.defaults.no_new_privileges,
+        apparmor: services.apparmor()?,
     })
 }
 

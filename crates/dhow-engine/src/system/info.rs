@@ -97,6 +97,9 @@ fn count(services: &Services) -> Counts {
 
 fn security(services: &Services, machine: &Machine) -> Vec<String> {
     let mut options = Vec::new();
+    if dhow_runtime::apparmor::AppArmor::default().has_default() {
+        options.push("name=apparmor".into());
+    }
     if machine.seccomp {
         let profile = match services.config.defaults.seccomp_profile.as_deref() {
             None => "builtin",

@@ -26,6 +26,7 @@ pub(crate) fn inspect(details: &Details) -> wire::ContainerInspect {
         name: format!("/{}", record.name),
         restart_count: record.restart_count.into(),
         driver: details.driver.to_owned(),
+        app_armor_profile: details.apparmor.clone(),
         platform: record.image.os.clone(),
         image_manifest_descriptor: record.image.manifest.as_ref().map(image::descriptor),
         exec_ids: null_list(&details.exec_ids),
