@@ -417,3 +417,66 @@ async fn foreign_layers_and_those_without_room_are_refused_clearly() {
     let mut file = std::fs::File::create(store.folder.path().join("x")).unwrap();
     file.write_all(b"there is room").unwrap();
 }
+
+/// Layers are unpacked several at once when an archive is loaded, and stand on each other all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn loaded_layers_stand_in_order() {
+    if !common::is_root("loaded_layers_stand_in_order") {
+        return;
+    }
+    let layer = |n: usize| {
+        let (own, over) = (format!("own-{n}"), n.to_string());
+        let noise = fixture::noise((n * 37 % 11) * 60_000, n as u64);
+        Layer::gzip(&fixture::tar(&[(&own, &noise), ("over", over.as_bytes())]))
+    };
+    let mut repository = Repository::default();
+    let layers: Vec<Layer> = (0..12).map(layer).collect();
+    fixture::image(&mut repository, "1", &layers, &Platform::host());
+    let server = Server::start(move |request| repository.answer(request));
+    let (first, second, third) = (store(), store(), store());
+    let (pulled, _) = pull(&first, &server, "1").await.unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let out = tokio::fs::File::create(file.path()).await.unwrap();
+    let name = pulled.tags[0].familiar();
+    first.images.save(&[name], None, out).await.unwrap();
+
+    let archive = tokio::fs::File::open(file.path()).await.unwrap();
+    let (sender, _messages) = progress();
+    let loaded = second.images.load(archive, None, &sender).await.unwrap();
+    assert_eq!(loaded[0].chain, pulled.chain);
+    let lower = second.snapshots.view(&pulled.chain.unwrap()).unwrap().lower;
+    for (n, layer) in lower.iter().rev().enumerate() {
+        assert_eq!(
+            std::fs::read_to_string(layer.join("over")).unwrap(),
+            n.to_string()
+        );
+        assert!(layer.join(format!("own-{n}")).exists());
+    }
+
+    // One layer in the middle is not what the config says: nothing of the image stays.
+    let mut ids: Vec<Digest> = layers.iter().map(|layer| layer.diff_id).collect();
+    ids[6] = Digest::of(b"another");
+    let rootfs = serde_json::json!({ "type": "layers", "diff_ids": ids });
+    let config = serde_json::json!({ "architecture": "amd64", "os": "linux", "rootfs": rootfs });
+    let paths: Vec<String> = (0..12).map(|n| format!("{n}/layer.tar")).collect();
+    let images = serde_json::json!([{ "Config": "c.json", "RepoTags": ["x:1"], "Layers": paths }]);
+    let (config, images) = (config.to_string(), images.to_string());
+    let mut files: Vec<(&str, &[u8])> = vec![("c.json", config.as_bytes())];
+    files.extend(
+        paths
+            .iter()
+            .zip(&layers)
+            .map(|(path, layer)| (&**path, &*layer.blob)),
+    );
+    files.push(("manifest.json", images.as_bytes()));
+    let archive = std::io::Cursor::new(fixture::tar(&files));
+    let error = third.images.load(archive, None, &sender).await;
+    let text = chain(&error.map(|images| images.len()).unwrap_err()).to_string();
+    assert!(
+        text.starts_with("wrong diff id calculated on extraction"),
+        "{text}"
+    );
+    assert!(third.images.list().unwrap().is_empty());
+    assert!(third.snapshots.layers().unwrap().is_empty());
+    assert!(third.content.list().unwrap().is_empty());
+}
