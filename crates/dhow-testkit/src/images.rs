@@ -168,6 +168,16 @@ impl Layout {
         self
     }
 
+    /// Adds an uncompressed layer archive, zstd-compressed.
+    #[must_use]
+    pub fn zstd_layer(mut self, tar: &[u8]) -> Self {
+        self.diff_ids.push(digest(tar));
+        let blob = zstd::encode_all(tar, 3).expect("compressing to memory works");
+        let descriptor = self.blob("application/vnd.oci.image.layer.v1.tar+zstd", &blob);
+        self.layers.push(descriptor);
+        self
+    }
+
     fn blob(&self, media_type: &str, bytes: &[u8]) -> Value {
         let digest = digest(bytes);
         let hex = digest.trim_start_matches("sha256:");

@@ -4,6 +4,8 @@
 //! engine does the same work in the same run and the table gives medians and the ratio to this tree's.
 
 mod containers;
+mod fixtures;
+mod looking;
 mod memory;
 mod pulls;
 mod report;
@@ -113,13 +115,21 @@ pub(crate) fn run(options: &Options) -> ExitCode {
             .map(|subject| subject.name.clone())
             .collect(),
     );
-    let measurements = [memory::ALL, containers::ALL, pulls::ALL].concat();
+    let measurements = [memory::ALL, containers::ALL, looking::ALL, pulls::ALL].concat();
     for measurement in measurements.iter().filter(|m| options.wants(m.name)) {
-        let values = subjects
+        let values: Vec<Result<f64, String>> = subjects
             .iter()
             .map(|subject| (measurement.measure)(subject))
             .collect();
+        let floor = pulls::FLOORS
+            .iter()
+            .find(|(name, _)| *name == measurement.name);
+        let floor = floor.map(|(_, layout)| pulls::floor(&layout(0)));
+        let measured = values.clone();
         table.add(measurement.name, measurement.unit, values);
+        if let Some(floor) = floor {
+            table.add_floor("    gunzip | tar x of the same layers", floor, &measured);
+        }
     }
     scale::run(&program, |name| options.wants(name), &mut table);
     table.add_own(

@@ -87,6 +87,22 @@ fn processes() -> Vec<(u32, u32)> {
     .collect()
 }
 
+/// The processor time that the engine's processes, and those that they have waited for, took so far, in seconds.
+pub(super) fn processor_time(subject: &Subject) -> f64 {
+    let ticks = |pid: u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let fields = stat.rsplit(')').next().unwrap_or_default();
+        // Of its own in user mode and in the kernel, and of its children (proc_pid_stat(5), fields 14 to 17).
+        let times = fields.split_whitespace().skip(11).take(4);
+        times
+            .filter_map(|time| time.parse::<f64>().ok())
+            .sum::<f64>()
+    };
+    let rate = rustix::param::clock_ticks_per_second();
+    let rate = f64::from(u32::try_from(rate).unwrap_or(100));
+    family(subject).into_iter().map(ticks).sum::<f64>() / rate
+}
+
 fn command_line(pid: u32) -> String {
     String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default())
         .into_owned()

@@ -1,113 +1,291 @@
-//! Pulling the four-layer image from a registry on the engine's own loopback.
+//! Images on their way: pulled from and pushed to a registry on the engine's own loopback, saved and loaded.
 
-use super::{Measurement, Subject, milliseconds, report::median};
-use dhow_testkit::{Registry, RegistryKind, http::Body, images, packages};
-use std::path::PathBuf;
+use super::{Measurement, Subject, fixtures, memory, milliseconds, report::median};
+use dhow_testkit::{Registry, RegistryKind, http::Body, packages};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-pub(super) const ALL: &[Measurement] = &[Measurement {
-    name: "pull: 4 gzip layers, 780 MB in 31 000 files",
-    unit: "ms",
-    measure: pull,
-}];
+pub(super) const ALL: &[Measurement] = &[
+    Measurement {
+        name: "pull: 4 gzip layers, 780 MB in 31 000 files",
+        unit: "ms",
+        measure: |subject| pulls(subject, 3, fixtures::four),
+    },
+    Measurement {
+        name: "pull: 4 zstd layers, 780 MB in 31 000 files",
+        unit: "ms",
+        measure: |subject| pulls(subject, 2, fixtures::four_zstd),
+    },
+    Measurement {
+        name: "pull: one gzip layer, 500 MB in 19 900 files",
+        unit: "ms",
+        measure: |subject| pulls(subject, 2, fixtures::single),
+    },
+    Measurement {
+        name: "pull: 40 gzip layers, 40 MB in 1 600 files",
+        unit: "ms",
+        measure: |subject| pulls(subject, 2, fixtures::small),
+    },
+    Measurement {
+        name: "pull: one gzip layer, 200 000 files",
+        unit: "ms",
+        measure: |subject| pulls(subject, 2, fixtures::tiny),
+    },
+    Measurement {
+        name: "pull: again, one of the 4 layers changed",
+        unit: "ms",
+        measure: changed,
+    },
+    Measurement {
+        name: "pull: 5 images at once, 2 gzip layers each, 375 MB",
+        unit: "ms",
+        measure: several,
+    },
+    Measurement {
+        name: "pull: processor time for a GB of files",
+        unit: "s",
+        measure: processor_time,
+    },
+    Measurement {
+        name: "pull: most memory of the engine meanwhile, PSS",
+        unit: "MiB",
+        measure: most_memory,
+    },
+    Measurement {
+        name: "push: 4 gzip layers, 780 MB of files",
+        unit: "ms",
+        measure: push,
+    },
+    Measurement {
+        name: "save | load: 4 layers, 780 MB of files",
+        unit: "ms",
+        measure: save_and_load,
+    },
+];
 
-/// How many files each of the four layers has.
-const FILES: u32 = 7750;
+/// Rows that are bound by unpacking, and what the machine's own tools need for the same layers.
+pub(super) const FLOORS: &[(&str, fn(u64) -> PathBuf)] = &[
+    (
+        "pull: 4 gzip layers, 780 MB in 31 000 files",
+        fixtures::four,
+    ),
+    (
+        "pull: one gzip layer, 500 MB in 19 900 files",
+        fixtures::single,
+    ),
+    (
+        "pull: 40 gzip layers, 40 MB in 1 600 files",
+        fixtures::small,
+    ),
+    ("pull: one gzip layer, 200 000 files", fixtures::tiny),
+];
 
-/// How often it is pulled. Each round has an image of its own, and none is removed before the end of the run: file systems
-/// are slow for a while after many deletions, and that would be measured as well.
-const ROUNDS: u64 = 3;
-
-fn pull(subject: &Subject) -> Result<f64, String> {
-    let registry = Registry::start_beside(RegistryKind::Plain, subject.pid);
-    let name = format!("{}/bench", registry.host());
-    let mut times = Vec::new();
-    for round in 0..ROUNDS {
-        registry.fill(&layout(round), &format!("bench:{round}"));
-        // What the filling has left to be written is not the engine's.
-        packages::run(&mut std::process::Command::new("sync"));
-        let path = format!("/v1.44/images/create?fromImage={name}&tag={round}");
-        let mut answer = Err(std::io::ErrorKind::NotConnected.into());
-        times.push(milliseconds(|| {
-            answer = subject.client().request("POST", &path, Body::Empty)
-        }));
-        let answer = answer.map_err(|error| error.to_string())?;
-        if answer.status != 200 || answer.text().contains("\"error\"") {
-            return Err(answer.text().lines().last().unwrap_or_default().to_owned());
+/// `gunzip | tar x` of all layers of an image at once, in milliseconds.
+pub(super) fn floor(layout: &Path) -> f64 {
+    let folder = tempfile::tempdir_in("/var/tmp").expect("/var/tmp is writable");
+    let blobs = fixtures::blobs(layout);
+    sync();
+    milliseconds(|| {
+        let unpack = |(number, blob): (usize, &PathBuf)| {
+            let target = folder.path().join(number.to_string());
+            std::fs::create_dir(&target).expect("the folder is new");
+            let line = "gzip -dc \"$1\" | tar -xf - -C \"$2\"";
+            let mut shell = Command::new("sh");
+            shell.args(["-c", line, "sh"]).arg(blob).arg(target);
+            shell.spawn().expect("there is a shell")
+        };
+        let running: Vec<_> = blobs.iter().enumerate().map(unpack).collect();
+        for mut shell in running {
+            let status = shell.wait().expect("the shell was started");
+            assert!(status.success(), "gzip or tar failed");
         }
-    }
-    for round in 0..ROUNDS {
-        let path = format!("/v1.44/images/{name}:{round}?force=1");
-        let removed = subject.client().delete(&path);
-        removed.map_err(|error| error.to_string())?;
-    }
-    Ok(median(times))
-}
-
-/// The image: files of every size from a few bytes to a megabyte, about as compressible as programs are.
-fn layout(round: u64) -> PathBuf {
-    packages::once(&format!("bench-layout-780-{round}"), |folder| {
-        let mut layout = images::Layout::new(folder);
-        let mut random = Random(42 + round);
-        for number in 0..4 {
-            layout = layout.layer(&layer(number, &mut random));
-        }
-        layout.finish("bench");
     })
 }
 
-fn layer(number: u32, random: &mut Random) -> Vec<u8> {
-    let mut builder = tar::Builder::new(Vec::new());
-    for file in 0..FILES {
-        let mut header = tar::Header::new_gnu();
-        let content = random.content();
-        header.set_size(content.len() as u64);
-        header.set_mode(0o644);
-        header.set_mtime(1_700_000_000);
-        let path = format!("usr/lib{number}/d{}/e{}/file-{file}", file / 500, file / 50);
-        let added = builder.append_data(&mut header, path, content.as_slice());
-        added.unwrap_or_else(|error| panic!("archiving to memory: {error}"));
+/// The median time of pulls, each of an image of its own. None is removed before the end: file systems are slow for a
+/// while after many deletions, and that would be measured as well.
+fn pulls(subject: &Subject, rounds: u64, layout: fn(u64) -> PathBuf) -> Result<f64, String> {
+    let site = Site::new(subject);
+    let mut times = Vec::new();
+    for round in 0..rounds {
+        site.fill(&layout(round), round);
+        times.push(site.pull(round)?);
     }
-    builder
-        .into_inner()
-        .unwrap_or_else(|error| panic!("archiving to memory: {error}"))
+    site.remove(0..rounds)?;
+    Ok(median(times))
 }
 
-/// A small generator of the same numbers on every machine (xorshift).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
+/// A new version of an image whose lower layers are here.
+fn changed(subject: &Subject) -> Result<f64, String> {
+    let site = Site::new(subject);
+    let mut times = Vec::new();
+    for round in 0..2 {
+        site.fill(&fixtures::four(round), round);
+        site.pull(round)?;
+        site.fill(&fixtures::changed(round), 10 + round);
+        times.push(site.pull(10 + round)?);
     }
+    site.remove([0, 1, 10, 11].into_iter())?;
+    Ok(median(times))
+}
 
-    /// A file's bytes: sizes spread over the powers of two; one byte in six is random, the rest are repeated words,
-    /// which gzip makes about as small as it makes programs.
-    fn content(&mut self) -> Vec<u8> {
-        let size = usize::try_from(self.next() % (1 << (self.next() % 8 + 10))).unwrap_or_default();
-        let size = if self.next().is_multiple_of(100) {
-            900_000
-        } else {
-            size
-        };
-        let mut content = Vec::with_capacity(size + 64);
-        while content.len() < size {
-            let word = self.next();
-            content.extend_from_slice(&word.to_le_bytes());
-            let phrases = [
-                &b"the quick brown fox "[..],
-                b"\0\0\0\0\0\0\0\0\0\0\0\0",
-                b"static const char *name",
-                b"return result; }\n",
-            ];
-            for shift in [0, 2] {
-                let phrase = usize::try_from((word >> shift) % 4).unwrap_or_default();
-                content.extend_from_slice(phrases[phrase]);
-            }
+fn several(subject: &Subject) -> Result<f64, String> {
+    let site = Site::new(subject);
+    let mut times = Vec::new();
+    for round in 0..2 {
+        let numbers: Vec<u64> = (5 * round..5 * round + 5).collect();
+        for number in &numbers {
+            site.fill(&fixtures::several(*number), *number);
         }
-        content.truncate(size);
-        content
+        let mut pulled = Ok(());
+        times.push(milliseconds(|| {
+            pulled = std::thread::scope(|scope| {
+                let pull = |number: &u64| {
+                    let (site, number) = (&site, *number);
+                    scope.spawn(move || site.pull(number))
+                };
+                let running: Vec<_> = numbers.iter().map(pull).collect();
+                let joined = running.into_iter().map(|one| one.join());
+                let results: Vec<_> = joined.collect();
+                results.into_iter().try_for_each(|result| {
+                    result.map_err(|_| "a pull panicked".to_owned())?.map(drop)
+                })
+            });
+        }));
+        pulled?;
     }
+    site.remove(0..10)?;
+    Ok(median(times))
+}
+
+fn processor_time(subject: &Subject) -> Result<f64, String> {
+    let site = Site::new(subject);
+    site.fill(&fixtures::four(0), 0);
+    let before = memory::processor_time(subject);
+    site.pull(0)?;
+    let used = memory::processor_time(subject) - before;
+    site.remove(0..1)?;
+    Ok(used / 0.78)
+}
+
+fn most_memory(subject: &Subject) -> Result<f64, String> {
+    let site = Site::new(subject);
+    site.fill(&fixtures::four(1), 1);
+    let over = AtomicBool::new(false);
+    let most = std::thread::scope(|scope| {
+        let watcher = scope.spawn(|| {
+            let mut most: f64 = 0.0;
+            while !over.load(Ordering::Relaxed) {
+                most = most.max(memory::family(subject).into_iter().map(memory::pss).sum());
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            most
+        });
+        let pulled = site.pull(1);
+        over.store(true, Ordering::Relaxed);
+        pulled.map(|_| watcher.join().unwrap_or_default())
+    });
+    site.remove(1..2)?;
+    most
+}
+
+/// Pushes to repositories of registries that have nothing of the image.
+fn push(subject: &Subject) -> Result<f64, String> {
+    let site = Site::new(subject);
+    site.fill(&fixtures::four(0), 0);
+    site.pull(0)?;
+    let mut times = Vec::new();
+    for _ in 0..3 {
+        let other = Registry::start_beside(RegistryKind::Plain, subject.pid);
+        let name = format!("{}/pushed", other.host());
+        let tag = format!("/v1.44/images/{}:0/tag?repo={name}&tag=1", site.name);
+        site.done("POST", &tag, &[])?;
+        sync();
+        let path = format!("/v1.44/images/{name}/push?tag=1");
+        let mut result = Ok(());
+        times.push(milliseconds(|| result = site.done("POST", &path, &[])));
+        result?;
+        site.done("DELETE", &format!("/v1.44/images/{name}:1"), &[])?;
+    }
+    site.remove(0..1)?;
+    Ok(median(times))
+}
+
+fn save_and_load(subject: &Subject) -> Result<f64, String> {
+    let site = Site::new(subject);
+    site.fill(&fixtures::four(1), 1);
+    site.pull(1)?;
+    let path = format!("/v1.44/images/get?names={}:1", site.name);
+    let mut answer = Err(std::io::ErrorKind::NotConnected.into());
+    let saving = milliseconds(|| answer = subject.client().get(&path));
+    let archive = answer.map_err(|error| error.to_string())?;
+    site.remove(1..2)?;
+    sync();
+    let mut result = Ok(());
+    let loading = milliseconds(|| {
+        result = site.done("POST", "/v1.44/images/load?quiet=1", &archive.body);
+    });
+    result?;
+    site.remove(1..2)?;
+    Ok(saving + loading)
+}
+
+/// An engine and a registry beside it.
+struct Site<'a> {
+    subject: &'a Subject,
+    registry: Registry,
+    name: String,
+}
+
+impl<'a> Site<'a> {
+    fn new(subject: &'a Subject) -> Self {
+        let registry = Registry::start_beside(RegistryKind::Plain, subject.pid);
+        let name = format!("{}/bench", registry.host());
+        Self {
+            subject,
+            registry,
+            name,
+        }
+    }
+
+    /// Puts an image into the registry. What that has left to be written is not the engine's.
+    fn fill(&self, layout: &Path, tag: u64) {
+        self.registry.fill(layout, &format!("bench:{tag}"));
+        sync();
+    }
+
+    /// How long a pull takes.
+    fn pull(&self, tag: u64) -> Result<f64, String> {
+        let path = format!("/v1.44/images/create?fromImage={}&tag={tag}", self.name);
+        let mut result = Ok(());
+        let time = milliseconds(|| result = self.done("POST", &path, &[]));
+        result.map(|()| time)
+    }
+
+    fn remove(&self, mut tags: impl Iterator<Item = u64>) -> Result<(), String> {
+        tags.try_for_each(|tag| {
+            let path = format!("/v1.44/images/{}:{tag}?force=1", self.name);
+            self.done("DELETE", &path, &[])
+        })
+    }
+
+    /// A request that must succeed, to the end of what is told of its progress.
+    fn done(&self, method: &str, path: &str, body: &[u8]) -> Result<(), String> {
+        let body = match body {
+            [] => Body::Empty,
+            archive => Body::Bytes("application/x-tar", archive),
+        };
+        let answer = self.subject.client().request(method, path, body);
+        let answer = answer.map_err(|error| error.to_string())?;
+        match answer.status < 300 && !answer.text().contains("\"error\"") {
+            true => Ok(()),
+            false => Err(answer.text().lines().last().unwrap_or_default().to_owned()),
+        }
+    }
+}
+
+fn sync() {
+    packages::run(&mut Command::new("sync"));
 }

@@ -41,6 +41,16 @@ impl Table {
         }
     }
 
+    /// A line with what is the least that `measured` could be, and how many times that each took.
+    pub(crate) fn add_floor(&mut self, name: &str, floor: f64, measured: &[Result<f64, String>]) {
+        print!("{:<58}", format!("{name} [{floor:.0} ms], times"));
+        for (index, value) in measured.iter().enumerate() {
+            let times = value.as_ref().map_or(f64::NAN, |value| value / floor);
+            print!("{times:>14.2}{}", if index > 0 { "         " } else { "" });
+        }
+        println!();
+    }
+
     pub(crate) fn add_own(&mut self, name: &str, unit: &str, value: f64) {
         println!("{:<58}{value:>14.2}", format!("{name} [{unit}]"));
     }
