@@ -168,3 +168,10 @@ fn empty(folder: &Path) -> Result<(), Error> {
     }
     Ok(())
 }
+
+/// Builds are spawned.
+#[expect(dead_code, reason = "it is enough that it compiles")]
+fn builds_can_be_spawned(builder: &'static Builder, request: BuildRequest) {
+    fn is_send<T: Send>(_: T) {}
+    is_send(builder.build(request));
+}

@@ -21,7 +21,7 @@ pub enum Error {
         /// What people were told of it: `[2/3] RUN make`.
         name: String,
         /// Where it stands.
-        location: Option<Location>,
+        location: Option<Box<Location>>,
         /// What went wrong.
         cause: Arc<Error>,
     },
@@ -176,7 +176,7 @@ impl Error {
         match self {
             Self::Step {
                 location, cause, ..
-            } => location.as_ref().or_else(|| cause.location()),
+            } => location.as_deref().or_else(|| cause.location()),
             Self::Invalid { location, .. } => location.as_ref(),
             _ => None,
         }

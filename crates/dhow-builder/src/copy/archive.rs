@@ -76,8 +76,7 @@ impl Read for Stoppable<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         self.cancelled
             .check()
-            .map_err(|_| std::io::Error::from(std::io::ErrorKind::Interrupted))
-            .or_else(|_| Err(std::io::Error::other("cancelled")))?;
+            .map_err(|_| std::io::Error::other("cancelled"))?;
         self.inner.read(buffer)
     }
 }

@@ -32,8 +32,6 @@ pub(crate) struct Selected {
     pub(crate) stat: Stat,
     /// With `--parents`: only what matches this, relative to `path`.
     pub(crate) include: Option<IgnorePatterns>,
-    /// Whether the source was written with a slash at its end.
-    pub(crate) directory: bool,
 }
 
 /// Finds what the sources of `action` mean in `root`.
@@ -145,7 +143,6 @@ fn look_up(root: BorrowedFd<'_>, path: &[u8], directory: bool) -> Result<Selecte
         name: path.to_vec(),
         stat,
         include: None,
-        directory,
     })
 }
 

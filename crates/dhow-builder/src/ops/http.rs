@@ -150,8 +150,8 @@ fn file_name(response: &reqwest::Response) -> String {
         .and_then(|value| value.to_str().ok())
         .and_then(disposition);
     let of_url = || {
-        let segments = response.url().path_segments()?;
-        segments.last().map(str::to_owned)
+        let mut segments = response.url().path_segments()?;
+        segments.next_back().map(str::to_owned)
     };
     told.or_else(of_url)
         .and_then(|name| plain(&name))

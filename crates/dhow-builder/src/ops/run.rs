@@ -85,7 +85,7 @@ async fn run(
         working_dir: op.working_dir.clone(),
         user: op.user.clone(),
         mounts: mounted.mounts.clone(),
-        network: op.network.clone(),
+        network: op.network,
         security: op.security,
         devices: op.devices.iter().map(|(name, _)| name.clone()).collect(),
         limits: op.limits.clone(),

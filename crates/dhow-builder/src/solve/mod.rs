@@ -8,6 +8,9 @@ mod job;
 mod step;
 mod told;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use flights::Flights;
 pub(crate) use job::{Job, JobParts, Value};
 pub(crate) use told::{Task, Told};
@@ -44,7 +47,7 @@ pub(crate) struct Node {
 pub(crate) async fn solve(
     job: &Arc<Job>,
     graph: &Graph,
-    locate: &dyn Fn(&Vertex) -> Option<Location>,
+    locate: &(dyn Fn(&Vertex) -> Option<Location> + Sync),
     targets: &[VertexId],
 ) -> Result<Vec<Root>, Error> {
     let digests = digests(graph);
@@ -138,7 +141,7 @@ async fn carry_out(
                 error => Error::Step {
                     vertex: node.digest,
                     name: node.vertex.name.clone(),
-                    location: node.location.clone(),
+                    location: node.location.clone().map(Box::new),
                     cause: Arc::new(error),
                 },
             })

@@ -76,11 +76,6 @@ impl Told {
         }
     }
 
-    /// The vertex.
-    pub(crate) fn digest(&self) -> Digest {
-        self.status.digest
-    }
-
     /// It has a result.
     pub(crate) fn end(&self, cached: bool) {
         self.finish(VertexStatus {
