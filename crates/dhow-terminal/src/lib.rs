@@ -8,6 +8,7 @@ mod cells;
 mod progress;
 mod raw;
 pub mod template;
+mod totals;
 pub mod units;
 
 pub use cells::{Table, align};

@@ -3,8 +3,11 @@
 use std::collections::HashMap;
 use std::io::{self, Write};
 
+use std::time::Instant;
+
 use serde::Deserialize;
 
+use crate::totals::Totals;
 use crate::units::human_size;
 
 /// One message of the stream, in the JSON form the Engine API sends (`JSONMessage`).
@@ -61,12 +64,15 @@ pub struct Failure {
 
 /// Renders messages one after the other.
 #[derive(Debug)]
-pub struct Progress<W> {
+pub struct Progress<W: Write> {
     out: W,
     /// Columns of the terminal; `None` where the output is none.
     columns: Option<u16>,
     /// The line each id has, counted from the first of the present block.
     lines: HashMap<String, usize>,
+    totals: Totals,
+    /// Whether the sums stand below the block.
+    summed: bool,
 }
 
 impl<W: Write> Progress<W> {
@@ -76,6 +82,8 @@ impl<W: Write> Progress<W> {
             out,
             columns,
             lines: HashMap::new(),
+            totals: Totals::default(),
+            summed: false,
         }
     }
 
@@ -91,6 +99,7 @@ impl<W: Write> Progress<W> {
         if message.id.is_empty() || !moving {
             // Anything printed outside the block moves it out of reach.
             self.lines.clear();
+            self.clear_sums()?;
             self.line(message)?;
             return self.out.flush();
         }
@@ -104,10 +113,30 @@ impl<W: Write> Progress<W> {
             write!(self.out, "\x1b[{up}A")?;
         }
         self.line(message)?;
-        if self.columns.is_some() {
+        if let Some(columns) = self.columns {
             write!(self.out, "\x1b[{up}B")?;
+            self.sums(message, columns)?;
         }
         self.out.flush()
+    }
+
+    /// What it all comes to, on the line below the block.
+    fn sums(&mut self, message: &Message, columns: u16) -> io::Result<()> {
+        let now = Instant::now();
+        self.totals.note(message, now);
+        let Some(mut text) = self.totals.text(now) else {
+            return self.clear_sums();
+        };
+        text.truncate(usize::from(columns).saturating_sub(1));
+        self.summed = true;
+        write!(self.out, "\x1b[2K\r{text}\r")
+    }
+
+    fn clear_sums(&mut self) -> io::Result<()> {
+        match std::mem::take(&mut self.summed) {
+            true => self.out.write_all(b"\x1b[2K\r"),
+            false => Ok(()),
+        }
     }
 
     fn line(&mut self, message: &Message) -> io::Result<()> {
@@ -137,6 +166,13 @@ impl<W: Write> Progress<W> {
             _ if !message.stream.is_empty() => write!(self.out, "{}{end}", message.stream),
             _ => writeln!(self.out, "{}{end}", message.status),
         }
+    }
+}
+
+impl<W: Write> Drop for Progress<W> {
+    fn drop(&mut self) {
+        // An output that is gone needs no clearing up.
+        let _ = self.clear_sums().and_then(|()| self.out.flush());
     }
 }
 
@@ -219,7 +255,8 @@ mod tests {
                 .show(&serde_json::from_str(message).unwrap())
                 .unwrap();
         }
-        String::from_utf8(progress.out).unwrap()
+        let out = std::mem::take(&mut progress.out);
+        String::from_utf8(out).unwrap()
     }
 
     const PULL: [&str; 6] = [
