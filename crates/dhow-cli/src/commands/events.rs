@@ -8,7 +8,7 @@ use super::runner;
 use crate::command::Command;
 use crate::error::{Error, Result};
 use crate::session::Session;
-use dhow_client::{Filters, Request};
+use dhow_client::{Documents, Filters, Request};
 use dhow_format::{document, times};
 use dhow_options::filters;
 use dhow_options::flags::{Flag, Kind, Parsed};
@@ -66,22 +66,15 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
         .filters(&Filters::new(&flags.list("filter")))
         .query_if(!since.is_empty(), "since", since)
         .query_if(!until.is_empty(), "until", until);
-    let mut response = session.client()?.send(request).await?;
-    let mut pending = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        pending.extend_from_slice(&chunk);
-        let mut events = serde_json::Deserializer::from_slice(&pending).into_iter::<Value>();
-        while let Some(Ok(event)) = events.next() {
-            let line = match &template {
-                None => line(&event),
-                Some(template) => template
-                    .execute(&document::value(&event, "events.Message"))
-                    .map_err(|error| Error::text(error.to_string()))?,
-            };
-            session.println(&line)?;
-        }
-        let read = events.byte_offset();
-        pending.drain(..read);
+    let mut events = Documents::<Value>::new(session.client()?.send(request).await?);
+    while let Some(event) = events.next().await? {
+        let line = match &template {
+            None => line(&event),
+            Some(template) => template
+                .execute(&document::value(&event, "events.Message"))
+                .map_err(|error| Error::text(error.to_string()))?,
+        };
+        session.println(&line)?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use dhow_terminal::{Message, Progress, is_terminal, window_size};
 
 use crate::attach::failed;
 use crate::error::{Error, Result};
-use dhow_client::Response;
+use dhow_client::{Documents, Response};
 
 /// Where progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub(crate) async fn show(response: Response, show: Show) -> Result<()> {
 
 /// Shows all messages and gives those that carry data to `aux`.
 pub(crate) async fn each(
-    mut response: Response,
+    response: Response,
     show: Show,
     mut aux: impl FnMut(&serde_json::Value) -> Result<()>,
 ) -> Result<()> {
@@ -33,37 +33,15 @@ pub(crate) async fn each(
         Show::Nothing => (Box::new(io::sink()), None),
     };
     let mut progress = Progress::new(out, columns);
-    let mut pending = Vec::new();
-    loop {
-        let chunk = response.chunk().await?;
-        let end = chunk.is_none();
-        pending.extend_from_slice(&chunk.unwrap_or_default());
-        let mut messages = serde_json::Deserializer::from_slice(&pending).into_iter::<Message>();
-        loop {
-            match messages.next() {
-                None => break,
-                Some(Ok(message)) => {
-                    outcome(&message)?;
-                    if let Some(data) = &message.aux {
-                        aux(data)?;
-                    }
-                    progress.show(&message).map_err(|error| failed(&error))?;
-                }
-                Some(Err(error)) if error.is_eof() && !end => break,
-                Some(Err(error)) if error.is_eof() => return Err(Error::text("unexpected EOF")),
-                Some(Err(error)) => {
-                    return Err(Error::text(format!(
-                        "the daemon's answer cannot be read: {error}"
-                    )));
-                }
-            }
+    let mut messages = Documents::<Message>::new(response);
+    while let Some(message) = messages.next().await? {
+        outcome(&message)?;
+        if let Some(data) = &message.aux {
+            aux(data)?;
         }
-        let read = messages.byte_offset();
-        pending.drain(..read);
-        if end {
-            return Ok(());
-        }
+        progress.show(&message).map_err(|error| failed(&error))?;
     }
+    Ok(())
 }
 
 fn outcome(message: &Message) -> Result<()> {
