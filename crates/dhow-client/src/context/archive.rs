@@ -79,7 +79,11 @@ fn read(bytes: &[u8]) -> Result<(Value, Material)> {
         }
         let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let mut content = Vec::new();
-        entry.read_to_end(&mut content).map_err(invalid)?;
+        // An archive may say of a file that it is far longer than itself.
+        let read = entry.by_ref().take(LARGEST + 1).read_to_end(&mut content);
+        if read.map_err(invalid)? as u64 > LARGEST {
+            return Err(Error::text("read exceeds the defined limit"));
+        }
         match path.split('/').collect::<Vec<_>>().as_slice() {
             ["meta.json"] => document = Some(parse(&content)?),
             ["tls", ENDPOINT, file] if !file.is_empty() && !matches!(*file, "." | "..") => {
@@ -119,6 +123,23 @@ mod tests {
             header.set_cksum();
             archive.append(&header, *bytes).unwrap();
         }
+        archive.into_inner().unwrap()
+    }
+
+    /// An archive of a few hundred bytes with a file of 20 MiB in which nothing is.
+    fn sparse() -> Vec<u8> {
+        let mut header = tar::Header::new_gnu();
+        header.as_mut_bytes()[..9].copy_from_slice(b"meta.json");
+        header.set_entry_type(tar::EntryType::GNUSparse);
+        header.set_size(0);
+        let end = b"00120000000\0";
+        let gnu = header.as_gnu_mut().unwrap();
+        gnu.sparse[0].offset = *end;
+        gnu.sparse[0].numbytes = *b"00000000000\0";
+        gnu.realsize = *end;
+        header.set_cksum();
+        let mut archive = tar::Builder::new(Vec::new());
+        archive.append(&header, &[][..]).unwrap();
         archive.into_inner().unwrap()
     }
 
@@ -177,6 +198,7 @@ mod tests {
                 "archive/tar: invalid tar header",
             ),
             (large, "read exceeds the defined limit"),
+            (sparse(), "read exceeds the defined limit"),
         ] {
             let error = import(&config, "bad", bytes.as_slice()).unwrap_err();
             assert_eq!(error.to_string(), text);
