@@ -13,16 +13,16 @@ use dhow_client::{Filters, Request};
 use dhow_options::filters;
 use dhow_options::flags::{Flag, Kind, Parsed};
 
+const FORCE: Flag = Flag::switch("force", "Do not prompt for confirmation").short('f');
+
+const fn filter(usage: &'static str) -> Flag {
+    Flag::new("filter", Kind::List, "filter", usage).checked(filters::check)
+}
+
 pub(crate) const CONTAINER: Command = Command {
     flags: &[&[
-        Flag::new(
-            "filter",
-            Kind::List,
-            "filter",
-            "Provide filter values (e.g. \"until=<timestamp>\")",
-        )
-        .checked(filters::check),
-        Flag::switch("force", "Do not prompt for confirmation").short('f'),
+        filter("Provide filter values (e.g. \"until=<timestamp>\")"),
+        FORCE,
     ]],
     ..Command::new(
         "prune",
@@ -35,14 +35,8 @@ pub(crate) const CONTAINER: Command = Command {
 pub(crate) const IMAGE: Command = Command {
     flags: &[&[
         Flag::switch("all", "Remove all unused images, not just dangling ones").short('a'),
-        Flag::new(
-            "filter",
-            Kind::List,
-            "filter",
-            "Provide filter values (e.g. \"until=<timestamp>\")",
-        )
-        .checked(filters::check),
-        Flag::switch("force", "Do not prompt for confirmation").short('f'),
+        filter("Provide filter values (e.g. \"until=<timestamp>\")"),
+        FORCE,
     ]],
     ..Command::new(
         "prune",
@@ -54,14 +48,8 @@ pub(crate) const IMAGE: Command = Command {
 
 pub(crate) const NETWORK: Command = Command {
     flags: &[&[
-        Flag::new(
-            "filter",
-            Kind::List,
-            "filter",
-            "Provide filter values (e.g. \"until=<timestamp>\")",
-        )
-        .checked(filters::check),
-        Flag::switch("force", "Do not prompt for confirmation").short('f'),
+        filter("Provide filter values (e.g. \"until=<timestamp>\")"),
+        FORCE,
     ]],
     ..Command::new(
         "prune",
@@ -74,14 +62,8 @@ pub(crate) const NETWORK: Command = Command {
 pub(crate) const VOLUME: Command = Command {
     flags: &[&[
         Flag::switch("all", "Remove all unused volumes, not just anonymous ones").short('a'),
-        Flag::new(
-            "filter",
-            Kind::List,
-            "filter",
-            "Provide filter values (e.g. \"label=<label>\")",
-        )
-        .checked(filters::check),
-        Flag::switch("force", "Do not prompt for confirmation").short('f'),
+        filter("Provide filter values (e.g. \"label=<label>\")"),
+        FORCE,
     ]],
     ..Command::new(
         "prune",
@@ -94,14 +76,8 @@ pub(crate) const VOLUME: Command = Command {
 pub(crate) const SYSTEM: Command = Command {
     flags: &[&[
         Flag::switch("all", "Remove all unused images not just dangling ones").short('a'),
-        Flag::new(
-            "filter",
-            Kind::List,
-            "filter",
-            "Provide filter values (e.g. \"label=<key>=<value>\")",
-        )
-        .checked(filters::check),
-        Flag::switch("force", "Do not prompt for confirmation").short('f'),
+        filter("Provide filter values (e.g. \"label=<key>=<value>\")"),
+        FORCE,
         Flag::switch("volumes", "Prune anonymous volumes"),
     ]],
     ..Command::new("prune", "Remove unused data", "[OPTIONS]", runner!(system))
@@ -111,6 +87,13 @@ pub(crate) const SYSTEM: Command = Command {
 struct Pruned {
     text: String,
     bytes: u64,
+}
+
+impl Pruned {
+    fn new(text: String, answer: &Value) -> Self {
+        let bytes = answer["SpaceReclaimed"].as_u64().unwrap_or(0);
+        Self { text, bytes }
+    }
 }
 
 async fn containers(session: &Session, flags: &Parsed) -> Result<()> {
@@ -213,29 +196,33 @@ fn filters(flags: &Parsed) -> Filters {
 }
 
 async fn prune_containers(session: &Session, filters: Filters) -> Result<Pruned> {
-    let request = Request::post("/containers/prune").filters(&filters);
-    let answer: Value = session.client()?.json(request).await?;
-    Ok(names(
-        "Deleted Containers",
-        &answer["ContainersDeleted"],
-        &answer,
-    ))
+    prune(session, filters, "Containers").await
 }
 
 async fn prune_networks(session: &Session, filters: Filters) -> Result<Pruned> {
-    let request = Request::post("/networks/prune").filters(&filters);
-    let answer: Value = session.client()?.json(request).await?;
-    Ok(names(
-        "Deleted Networks",
-        &answer["NetworksDeleted"],
-        &answer,
-    ))
+    prune(session, filters, "Networks").await
 }
 
 async fn prune_volumes(session: &Session, filters: Filters) -> Result<Pruned> {
-    let request = Request::post("/volumes/prune").filters(&filters);
+    prune(session, filters, "Volumes").await
+}
+
+/// Prunes what has names: `noun` in the plural and with a capital letter.
+async fn prune(session: &Session, filters: Filters, noun: &str) -> Result<Pruned> {
+    let path = format!("/{}/prune", noun.to_lowercase());
+    let request = Request::post(path).filters(&filters);
     let answer: Value = session.client()?.json(request).await?;
-    Ok(names("Deleted Volumes", &answer["VolumesDeleted"], &answer))
+    let names = answer[format!("{noun}Deleted")].as_array();
+    let names: Vec<&str> = names
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let text = match names.as_slice() {
+        [] => String::new(),
+        names => format!("Deleted {noun}:\n{}\n\n", names.join("\n")),
+    };
+    Ok(Pruned::new(text, &answer))
 }
 
 async fn prune_images(session: &Session, mut filters: Filters, all: bool) -> Result<Pruned> {
@@ -253,28 +240,7 @@ async fn prune_images(session: &Session, mut filters: Filters, all: bool) -> Res
             .replace("Deleted: ", "deleted: ");
         text = format!("Deleted Images:\n{lines}\n");
     }
-    Ok(Pruned {
-        text,
-        bytes: answer["SpaceReclaimed"].as_u64().unwrap_or(0),
-    })
-}
-
-fn names(title: &str, names: &Value, answer: &Value) -> Pruned {
-    let names: Vec<&str> = names
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
-    let text = if names.is_empty() {
-        String::new()
-    } else {
-        format!("{title}:\n{}\n\n", names.join("\n"))
-    };
-    Pruned {
-        text,
-        bytes: answer["SpaceReclaimed"].as_u64().unwrap_or(0),
-    }
+    Ok(Pruned::new(text, &answer))
 }
 
 fn report(session: &Session, pruned: &Pruned) -> Result<()> {
