@@ -21,8 +21,32 @@ pub struct RegistryConfig {
     pub retries: u32,
     /// Longest time to wait for a server that wants to be asked later; if it wants more, its refusal is the answer.
     pub longest_wait: Duration,
+    /// What stands between us and the hosts.
+    pub proxies: Proxies,
     /// What the client calls itself.
     pub user_agent: String,
+}
+
+/// Proxies, as their URLs; empty ones are none. The loopback network is always reached directly.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Proxies {
+    /// For plain HTTP.
+    pub http: String,
+    /// For HTTPS.
+    pub https: String,
+    /// Hosts, domains and networks that are reached directly, separated by commas; `*` is all.
+    pub except: String,
+}
+
+impl std::fmt::Debug for Proxies {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The URLs may have passwords in them.
+        f.debug_struct("Proxies")
+            .field("http", &!self.http.is_empty())
+            .field("https", &!self.https.is_empty())
+            .field("except", &self.except)
+            .finish()
+    }
 }
 
 impl Default for RegistryConfig {
@@ -34,6 +58,7 @@ impl Default for RegistryConfig {
             connect_timeout: Duration::from_secs(15),
             read_timeout: Duration::from_secs(60),
             retries: 5,
+            proxies: Proxies::default(),
             longest_wait: Duration::from_secs(60),
             user_agent: concat!("dhow/", env!("CARGO_PKG_VERSION")).into(),
         }

@@ -26,7 +26,7 @@ mod tls;
 mod transport;
 
 pub use blob::{BlobSource, BlobStream, Patience};
-pub use config::RegistryConfig;
+pub use config::{Proxies, RegistryConfig};
 pub use credentials::Credentials;
 pub use error::Error;
 pub use login::LoggedIn;

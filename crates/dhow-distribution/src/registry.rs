@@ -31,9 +31,10 @@ impl Registry {
     /// Sets the client up; nothing is connected to yet.
     ///
     /// # Errors
-    /// When a mirror is no URL.
+    /// When a mirror or a proxy is no URL.
     pub fn new(config: RegistryConfig) -> Result<Self, Error> {
         Endpoint::mirrors(&config)?;
+        crate::transport::proxies(&config.proxies)?;
         Ok(Self {
             transport: Transport::new(config),
             authorizer: Arc::default(),

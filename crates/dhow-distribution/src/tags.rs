@@ -65,12 +65,7 @@ impl Repository {
 
     /// The tags after `last`, and whether there are more after those.
     async fn page(&self, last: Option<&str>) -> Result<(Vec<String>, bool), Error> {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        query.append_pair("n", &PAGE.to_string());
-        if let Some(last) = last {
-            query.append_pair("last", last);
-        }
-        let path = self.path(&format!("tags/list?{}", query.finish()));
+        let path = self.path(&format!("tags/list?{}", query(last)));
         let request = Request::new(Method::GET, path);
         let mut failure = None;
         for subject in self.pull_subjects(Purpose::Resolve)? {
@@ -101,6 +96,15 @@ impl Repository {
             reason: reason.unwrap_or_else(|| "the registry has none of that name".to_owned()),
         }
     }
+}
+
+fn query(last: Option<&str>) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("n", &PAGE.to_string());
+    if let Some(last) = last {
+        query.append_pair("last", last);
+    }
+    query.finish()
 }
 
 async fn read(response: Response) -> Result<(Vec<String>, bool), Error> {

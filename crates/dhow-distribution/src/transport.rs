@@ -14,7 +14,7 @@ use url::Url;
 use crate::host::{Endpoint, is_insecure, is_loopback, without_port};
 use crate::hosts::TlsFiles;
 use crate::registry::back_off;
-use crate::{Error, RegistryConfig, tls};
+use crate::{Error, Proxies, RegistryConfig, tls};
 
 const MOST_REDIRECTS: usize = 10;
 /// How often a request is sent again whose connection broke before the answer.
@@ -307,8 +307,12 @@ impl Transport {
                 .http2_initial_stream_window_size(STREAM_WINDOW)
                 .http2_initial_connection_window_size(CONNECTION_WINDOW),
         };
-        if is_loopback(without_port(&host)) {
-            builder = builder.no_proxy();
+        // Never those of the environment: whoever reads that has told us.
+        builder = builder.no_proxy();
+        if !is_loopback(without_port(&host)) {
+            for proxy in proxies(&config.proxies)? {
+                builder = builder.proxy(proxy);
+            }
         }
         let client = builder.build().map_err(|e| Error::Config {
             what: format!("client for {host}"),
@@ -336,6 +340,25 @@ impl Transport {
     fn remember_plain(&self, host: &str) {
         lock(&self.shared.plain).insert(host.to_owned(), true);
     }
+}
+
+/// The proxies that the settings name.
+pub(crate) fn proxies(settings: &Proxies) -> Result<Vec<reqwest::Proxy>, Error> {
+    type Make = fn(&str) -> reqwest::Result<reqwest::Proxy>;
+    let http: Make = |url| reqwest::Proxy::http(url);
+    let https: Make = |url| reqwest::Proxy::https(url);
+    let mut proxies = Vec::new();
+    for (url, make) in [(&settings.http, http), (&settings.https, https)] {
+        if url.is_empty() {
+            continue;
+        }
+        let proxy = make(url).map_err(|e| Error::Config {
+            what: "proxy".into(),
+            reason: dhow_errdefs::chain(&e).to_string(),
+        })?;
+        proxies.push(proxy.no_proxy(reqwest::NoProxy::from_string(&settings.except)));
+    }
+    Ok(proxies)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -217,3 +217,48 @@ async fn a_gateway_with_a_bad_moment_is_asked_again() {
     let source = repository(&server).blob(&Descriptor::of("x", &blob));
     assert!(part(&source, Patience::Insist).await.unwrap() == blob[1_000_000..1_200_000]);
 }
+
+#[tokio::test]
+async fn a_proxy_is_used_where_it_is_meant_to_be() {
+    let (content, blob) = content();
+    let kind = "application/vnd.oci.image.manifest.v1+json";
+    let proxy = Server::start(move |request| {
+        // A proxy is asked for the whole address (RFC 9112, section 3.2.2).
+        match request
+            .path
+            .strip_prefix("http://mirror.test/v2/a/b/blobs/")
+        {
+            Some(digest) => {
+                let path = format!("/v2/a/b/blobs/{digest}");
+                content.answer(&Request {
+                    path,
+                    ..request.clone()
+                })
+            }
+            None => Response::new(418).header("content-type", kind),
+        }
+    });
+    let of = |except: &str| {
+        let config = RegistryConfig {
+            mirrors: vec!["http://mirror.test".into()],
+            proxies: dhow_distribution::Proxies {
+                http: format!("http://{}", proxy.host()),
+                https: String::new(),
+                except: except.into(),
+            },
+            retries: 0,
+            connect_timeout: Duration::from_millis(500),
+            certs_dirs: vec![],
+            ..RegistryConfig::default()
+        };
+        let reference = Reference::parse("docker.io/a/b:1").unwrap();
+        let registry = Registry::new(config).unwrap();
+        let repository = registry.repository(&reference, &Credentials::anonymous());
+        repository.blob(&Descriptor::of("x", &blob))
+    };
+    assert!(part(&of(""), Patience::Insist).await.unwrap() == blob[1_000_000..1_200_000]);
+    let asked = proxy.requests().len();
+    // There is no such host, and nobody else to ask.
+    part(&of(".test"), Patience::Try).await.unwrap_err();
+    assert_eq!(proxy.requests().len(), asked);
+}
