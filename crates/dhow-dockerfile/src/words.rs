@@ -83,6 +83,15 @@ impl Lexer {
         }
     }
 
+    /// Leaves quotes as they are.
+    #[must_use]
+    pub const fn keeping_quotes(self) -> Self {
+        Self {
+            raw_quotes: true,
+            ..self
+        }
+    }
+
     /// Leaves variables that are not set as they are.
     #[must_use]
     pub const fn keeping_unset(self) -> Self {

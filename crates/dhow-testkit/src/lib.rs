@@ -17,6 +17,7 @@
 mod cli;
 pub mod clients;
 pub mod corpus;
+pub mod dockerfiles;
 mod engine;
 pub mod faults;
 pub mod fuzz;

@@ -103,6 +103,7 @@ impl Stages<'_> {
                 }
                 for step in &mut steps {
                     step.lines = stage.lines;
+                    step.original = format!("ONBUILD {}", step.original);
                 }
                 triggers.entry(position).or_default().extend(steps);
             }
@@ -147,7 +148,7 @@ impl Stages<'_> {
         }
         let mut titles = Titles {
             stage: stage.shown.clone(),
-            total: stage.total,
+            total: stage.total - stage.triggered,
             index: 0,
             platform: None,
         };
@@ -167,6 +168,7 @@ impl Stages<'_> {
             return Ok(begun);
         }
         begun.state.begin();
+        titles.total = stage.total;
         if self.options.multi_platform || self.options.platforms.len() > 1 {
             titles.platform = Some(crossed(&begun.state, platforms));
         }
@@ -533,20 +535,23 @@ impl Commands<'_, '_> {
         if path.is_empty() {
             return Err("normalizing workdir: cannot normalize nothing".into());
         }
-        let path = absolute(state.directory(), path.trim_end_matches('/'));
-        let path = match path.trim_end_matches('/') {
-            "" => "/".to_owned(),
-            path => path.to_owned(),
+        // An absolute path stands in the image as it is written.
+        let path = match path.starts_with('/') {
+            true => path,
+            false => absolute(state.directory(), &path)
+                .trim_end_matches('/')
+                .to_owned(),
         };
+        let made = absolute("/", &path);
         state.image.config.working_dir.clone_from(&path);
-        if path == "/" {
-            state.note("WORKDIR /", false);
+        if made == "/" {
+            state.note(format!("WORKDIR {path}"), false);
             return Ok(());
         }
         let text = told(step.original, &state.environment, &step.lexer);
         let title = self.titles.next(&text);
         let action = FileAction::MakeDirectory {
-            path: path.clone(),
+            path: made.trim_end_matches('/').to_owned(),
             mode: 0o755,
             owner: owner(&state.image.config.user),
             epoch: state.epoch,

@@ -65,7 +65,7 @@ pub(crate) fn run(
         limits: options.limits.clone(),
     };
     check_entitlements(&op, options)?;
-    let lexer = step.lexer.raw();
+    let lexer = step.lexer.keeping_quotes().keeping_unset();
     let title = titles.next(&told(&line.told, &state.environment, &lexer));
     state.root = drawing.add(Vertex {
         op: Op::Run(Box::new(op)),

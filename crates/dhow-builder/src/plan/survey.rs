@@ -44,6 +44,8 @@ pub(crate) struct Surveyed {
     pub(crate) commands: Vec<Command>,
     /// How many of its vertices are numbered.
     pub(crate) total: usize,
+    /// How many of them its base image left to do.
+    pub(crate) triggered: usize,
 }
 
 /// What a stage stands on.
@@ -102,7 +104,9 @@ impl Survey {
                 let command = survey.command(step, &names)?;
                 survey.stages[position].commands.push(command);
             }
-            survey.stages[position].total += triggers.get(&position).map_or(0, Vec::len);
+            let triggered = triggers.get(&position).map_or(0, Vec::len);
+            survey.stages[position].total += triggered;
+            survey.stages[position].triggered = triggered;
         }
         // Every mount counts as a stage of its own, as far as telling stages apart goes.
         let told_apart = survey.stages.len() > 1 || survey.stages[0].has_mounts();
@@ -207,6 +211,7 @@ impl Survey {
             lines,
             commands: Vec::new(),
             total: 0,
+            triggered: 0,
         });
         self.stages.len() - 1
     }
@@ -344,6 +349,7 @@ fn surveyed(
         lines: stage.lines,
         commands: Vec::new(),
         total: from + stage.steps.iter().filter(numbered).count(),
+        triggered: 0,
     })
 }
 
