@@ -17,7 +17,7 @@ wire! {"PascalCase";
         #[serde(skip_serializing_if = "Option::is_none")]
         pub volumes: Option<Vec<Volume>>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        pub build_cache: Option<Vec<serde_json::Value>>,
+        pub build_cache: Option<Vec<BuildCache>>,
         #[serde(skip_serializing_if = "Option::is_none")]
         pub image_usage: Option<Usage<ImageSummary>>,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -25,7 +25,25 @@ wire! {"PascalCase";
         #[serde(skip_serializing_if = "Option::is_none")]
         pub volume_usage: Option<Usage<Volume>>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        pub build_cache_usage: Option<Usage<serde_json::Value>>,
+        pub build_cache_usage: Option<Usage<BuildCache>>,
+    }
+
+    /// A record of the build cache.
+    pub struct BuildCache {
+        #[serde(rename = "ID")]
+        pub id: String,
+        #[serde(skip_serializing_if = "String::is_empty")]
+        pub parent: String,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        pub parents: Vec<String>,
+        pub r#type: String,
+        pub description: String,
+        pub in_use: bool,
+        pub shared: bool,
+        pub size: i64,
+        pub created_at: String,
+        pub last_used_at: Option<String>,
+        pub usage_count: i64,
     }
 
     /// `POST /build/prune`.

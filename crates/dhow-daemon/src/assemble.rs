@@ -15,9 +15,12 @@ use dhow_engine::{About, Collaborators, Engine, EngineConfig};
 use dhow_image::{BundledImage, Images, ImagesConfig};
 use dhow_metadata::Database;
 use dhow_network::{Networks, NetworksConfig};
+use dhow_server::Builds;
 use dhow_snapshot::Snapshots;
 use dhow_volume::Volumes;
+use tokio_util::sync::CancellationToken;
 
+use crate::builder;
 use crate::settings::Settings;
 
 /// Which part could not be made.
@@ -45,6 +48,12 @@ pub(crate) enum Error {
     Volumes(#[from] dhow_volume::Error),
     #[error("Error initializing network controller")]
     Networks(#[from] dhow_network::Error),
+    #[error("cannot make the client of the builder's remote files")]
+    Http(#[source] reqwest::Error),
+    #[error("cannot open the builder")]
+    Builder(#[from] dhow_builder::Error),
+    #[error("cannot open BuildKit's services")]
+    BuildKit(#[from] dhow_buildkit::Error),
     #[error("cannot make the engine")]
     Engine(#[from] dhow_engine::Error),
 }
@@ -54,6 +63,7 @@ pub(crate) struct Assembled {
     pub(crate) engine: Engine,
     pub(crate) registry: Registry,
     pub(crate) images: Images,
+    pub(crate) builds: Builds,
 }
 
 /// Makes the folders of the state and of the run, for root alone.
@@ -67,7 +77,7 @@ pub(crate) fn folders(settings: &Settings) -> Result<(), Error> {
     Ok(())
 }
 
-fn folder(path: &Path, mode: u32) -> Result<(), Error> {
+pub(crate) fn folder(path: &Path, mode: u32) -> Result<(), Error> {
     let fail = |source| Error::Folder {
         path: path.to_owned(),
         source,
@@ -84,14 +94,14 @@ fn folder(path: &Path, mode: u32) -> Result<(), Error> {
 }
 
 /// Puts the engine together; nothing is restored yet.
-pub(crate) fn assemble(settings: &Settings) -> Result<Assembled, Error> {
+pub(crate) fn assemble(settings: &Settings, stop: &CancellationToken) -> Result<Assembled, Error> {
     let root = &settings.paths.data_root;
     let db = Database::open(&root.join("dhow.db"))?;
     let content = ContentStore::open(&root.join("content"))?;
     let snapshots = Snapshots::open(root, db.clone())?;
     let registry = Registry::new(registry_config(settings))?;
     let images = Images::open(ImagesConfig {
-        content,
+        content: content.clone(),
         snapshots: snapshots.clone(),
         db: db.clone(),
         registry: registry.clone(),
@@ -103,16 +113,25 @@ pub(crate) fn assemble(settings: &Settings) -> Result<Assembled, Error> {
     let volumes = Volumes::open(&root.join("volumes"), db.clone())?;
     let networks = Networks::open(networks_config(settings, db.clone()))?;
     let engine = engine_config(settings)?.build(Collaborators {
-        db,
+        db: db.clone(),
         images: images.clone(),
-        snapshots,
+        snapshots: snapshots.clone(),
         networks,
         volumes,
     })?;
+    let stores = builder::Stores {
+        images: images.clone(),
+        content,
+        snapshots,
+        db,
+        registry: registry.clone(),
+    };
+    let builds = builder::assemble(settings, &engine, stores, stop)?;
     Ok(Assembled {
         engine,
         registry,
         images,
+        builds,
     })
 }
 

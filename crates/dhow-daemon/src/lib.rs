@@ -11,6 +11,7 @@
 
 mod activation;
 mod assemble;
+mod builder;
 mod idle;
 mod listen;
 mod lock;

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::activation::Inherited;
 use crate::assemble::{self, Assembled};
+use crate::builder;
 use crate::listen::{self, Listeners};
 use crate::lock::{self, DataRoot, PidFile};
 use crate::logs::LogLevel;
@@ -95,14 +96,18 @@ impl Life {
     async fn live(mut self, settings: &Settings, mut listeners: Listeners) -> Result<(), Error> {
         // Before anything is begun: a signal that comes now must not kill.
         let mut signals = Signals::new().map_err(Error::Runtime)?;
+        let stop = CancellationToken::new();
         let Assembled {
             engine,
             registry,
             images,
-        } = assemble::assemble(settings)?;
+            builds,
+        } = assemble::assemble(settings, &stop)?;
         engine.restore().await.map_err(Error::Restore)?;
-        let stop = CancellationToken::new();
-        let handles = Handles::new(&engine, registry, stop.clone());
+        let rules = settings.builder.policy.clone();
+        let pruning = builder::prune(builds.builder.clone(), rules, stop.clone());
+        tokio::spawn(pruning);
+        let handles = Handles::new(&engine, registry, builds, stop.clone());
         let serving = Serving::new(dhow_server::router(handles), stop.clone());
         for socket in listeners.sockets.drain(..) {
             serving.listen(socket).map_err(Error::Serve)?;

@@ -3,6 +3,7 @@
 //! [`table`] lists every setting; from it come the command line ([`flags`]), the keys of the file ([`file`]) and the
 //! warnings about those that mean nothing here. [`keys`] reads the values, [`Settings`] is the checked result.
 
+mod builder;
 mod file;
 mod flags;
 mod host;
@@ -20,6 +21,7 @@ use dhow_engine::Defaults;
 use dhow_network::{AddressPool, Prefix};
 use serde_json::{Map, Value};
 
+pub(crate) use builder::BuilderSettings;
 pub(crate) use flags::Flags;
 pub(crate) use host::Host;
 use table::{Meaning, by_key};
@@ -64,6 +66,7 @@ pub(crate) struct Settings {
     pub(crate) network: NetworkSettings,
     pub(crate) engine: EngineSettings,
     pub(crate) registry: RegistrySettings,
+    pub(crate) builder: BuilderSettings,
     /// How long requests get to finish when the daemon ends.
     pub(crate) shutdown_timeout: Duration,
     /// What was given and means nothing here.

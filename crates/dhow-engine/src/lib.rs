@@ -40,3 +40,4 @@ pub use config::{About, Collaborators, Defaults, EngineConfig};
 pub use containers::Containers;
 pub use engine::Engine;
 pub use error::{Error, Result, TaskError};
+pub use lifecycle::create::new_id;

@@ -3,6 +3,7 @@
 //! Towards the engine a value that can't be is an error with Docker's text, and one that is not offered is refused;
 //! nothing is dropped silently. Back nothing can fail.
 
+pub(crate) mod build;
 pub(crate) mod container;
 pub(crate) mod event;
 pub(crate) mod exec;

@@ -11,6 +11,8 @@ use dhow_engine::volumes::Volumes;
 use dhow_engine::{Containers, Engine};
 use tokio_util::sync::CancellationToken;
 
+use crate::Builds;
+
 /// A handle for each noun; every route takes only its own.
 #[derive(Debug, Clone)]
 pub struct Handles {
@@ -30,14 +32,21 @@ pub struct Handles {
     pub system: System,
     /// Registries, for `/auth` and `/distribution`.
     pub registry: Registry,
+    /// Builds.
+    pub builds: Builds,
     /// Cancelled when the daemon ends; endless streams end with it.
     pub stop: CancellationToken,
 }
 
 impl Handles {
-    /// The handles of an engine, and its registry client; `stop` ends endless streams.
+    /// The handles of an engine, its registry client and its builds; `stop` ends endless streams.
     #[must_use]
-    pub fn new(engine: &Engine, registry: Registry, stop: CancellationToken) -> Self {
+    pub fn new(
+        engine: &Engine,
+        registry: Registry,
+        builds: Builds,
+        stop: CancellationToken,
+    ) -> Self {
         Self {
             containers: engine.containers(),
             execs: engine.execs(),
@@ -47,6 +56,7 @@ impl Handles {
             events: engine.events(),
             system: engine.system(),
             registry,
+            builds,
             stop,
         }
     }
@@ -71,5 +81,6 @@ parts! {
     events: Events,
     system: System,
     registry: Registry,
+    builds: Builds,
     stop: CancellationToken,
 }

@@ -11,6 +11,7 @@
 //!
 //! What does not stand here: no decision about containers, no state between requests.
 
+mod build;
 mod compat;
 mod connection;
 mod convert;
@@ -21,6 +22,7 @@ mod request;
 mod routes;
 mod version;
 
+pub use build::{Builds, Running, Sessions};
 pub use connection::{ConnectionLimits, serve_connection};
 pub use error::ApiError;
 pub use handles::Handles;

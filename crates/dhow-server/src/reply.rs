@@ -12,7 +12,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde_json::Value;
 
-pub(crate) use hijack::{Carried, Hijack, hijacked, hijacked_first};
+pub(crate) use hijack::{Carried, Hijack, hijacked, hijacked_first, upgraded};
 pub(crate) use list::list;
 pub(crate) use progress::{Failure, progress};
 pub(crate) use stream::{byte_stream, log_stream, multiplexed, reading};

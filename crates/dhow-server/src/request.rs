@@ -8,7 +8,7 @@ mod go_types;
 mod query;
 mod rest;
 
-pub(crate) use auth::{credentials, registry_credentials};
+pub(crate) use auth::{credentials, registries, registry_credentials};
 pub(crate) use body::{Json, decode, document, from_document, read, reader};
 pub(crate) use filters::{filter_values, filters};
 pub(crate) use query::Query;

@@ -5,6 +5,7 @@
 //! (pull, logs, wait) ends with its client.
 
 mod archive;
+mod build;
 mod check;
 mod commit;
 mod containers;
@@ -36,6 +37,7 @@ use crate::version;
 pub fn router(handles: Handles) -> Router {
     let routes: Router<Handles> = Router::new()
         .merge(system::routes())
+        .merge(build::routes())
         .merge(check::routes())
         .merge(containers::routes())
         .merge(archive::routes())
@@ -79,7 +81,9 @@ async fn finish<T: Send + 'static>(
 }
 
 /// Runs blocking `work` beside the event loop.
-async fn block<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(crate) async fn block<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) => Err(ApiError::new(

@@ -2,32 +2,65 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
 
 use std::path::Path;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use dhow_builder::executor::{Command, Executor, ExecutorError};
+use dhow_builder::usage::Bounds;
+use dhow_builder::{Builder, BuilderConfig, Client, Progress};
 use dhow_content::ContentStore;
 use dhow_distribution::{Registry, RegistryConfig};
 use dhow_engine::{About, Collaborators, Defaults, Engine, EngineConfig};
 use dhow_image::{Images, ImagesConfig};
 use dhow_metadata::Database;
 use dhow_network::{Networks, NetworksConfig};
-use dhow_server::Handles;
+use dhow_server::{Builds, Handles, Sessions};
 use dhow_snapshot::Snapshots;
 use dhow_volume::Volumes;
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use http::Request;
 use http_body_util::BodyExt;
+use hyper::upgrade::Upgraded;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-fn engine(root: &Path) -> (Engine, Registry) {
+/// Nobody runs commands or speaks BuildKit's protocols here.
+struct Nobody;
+
+impl Executor for Nobody {
+    fn run<'a>(&'a self, _: Command) -> BoxFuture<'a, Result<i32, ExecutorError>> {
+        Box::pin(async { Err(ExecutorError("nobody runs commands".into())) })
+    }
+}
+
+impl Sessions for Nobody {
+    fn grpc(&self, _: Upgraded) -> BoxFuture<'static, ()> {
+        Box::pin(async {})
+    }
+
+    fn session(&self, _: Upgraded, _: http::HeaderMap) -> BoxFuture<'static, ()> {
+        Box::pin(async {})
+    }
+
+    fn client<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Option<Arc<dyn Client>>> {
+        Box::pin(async { None })
+    }
+
+    fn trace(&self, _: &Progress) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+fn engine(root: &Path) -> (Engine, Registry, Builds) {
     let db = Database::open_in_memory().unwrap();
     let content = ContentStore::open(&root.join("content")).unwrap();
     let snapshots = Snapshots::open(root, db.clone()).unwrap();
     let registry = Registry::new(RegistryConfig::default()).unwrap();
     let images = Images::open(ImagesConfig {
-        content,
+        content: content.clone(),
         snapshots: snapshots.clone(),
         db: db.clone(),
         registry: registry.clone(),
@@ -58,14 +91,36 @@ fn engine(root: &Path) -> (Engine, Registry) {
     std::fs::create_dir_all(root.join("run")).unwrap();
     let engine = config
         .build(Collaborators {
-            db,
-            images,
-            snapshots,
+            db: db.clone(),
+            images: images.clone(),
+            snapshots: snapshots.clone(),
             networks,
             volumes,
         })
         .unwrap();
-    (engine, registry)
+    let builder = Builder::open(BuilderConfig {
+        images,
+        content,
+        snapshots,
+        db,
+        registry: registry.clone(),
+        executor: Arc::new(Nobody),
+        http: reqwest::Client::new(),
+        folder: root.join("builder"),
+        memory: root.join("run/builder"),
+        bounds: Bounds::default(),
+    })
+    .unwrap();
+    let builds = Builds {
+        builder,
+        sessions: Arc::new(Nobody),
+        contexts: root.join("builder/contexts"),
+        running: Default::default(),
+        steps: engine.steps(),
+        experimental: false,
+        buildkit: true,
+    };
+    (engine, registry, builds)
 }
 
 /// What an answer says: status, content type, body.
@@ -120,10 +175,10 @@ fn with_router<F: Future<Output = ()>>(test: impl FnOnce(Router) -> F + Send + '
             .unwrap();
         let folder = tempfile::tempdir().unwrap();
         runtime.block_on(async {
-            let (engine, registry) = engine(folder.path());
+            let (engine, registry, builds) = engine(folder.path());
             engine.restore().await.unwrap();
             let stop = CancellationToken::new();
-            test(dhow_server::router(Handles::new(&engine, registry, stop))).await;
+            test(dhow_server::router(Handles::new(&engine, registry, builds, stop))).await;
         });
     });
     thread

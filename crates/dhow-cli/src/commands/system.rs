@@ -1,10 +1,11 @@
 //! `system`: disk usage, and the raw stream `ssh://` addresses need.
 
 use dhow_api::container::ContainerSummary;
-use dhow_api::disk_usage::DiskUsage;
+use dhow_api::disk_usage::{BuildCache, DiskUsage};
 use dhow_api::image::ImageSummary;
 use dhow_terminal::template::Record;
 use dhow_terminal::units::human_size;
+use jiff::Timestamp;
 use tokio::io::{AsyncWriteExt, copy};
 
 use super::{events, fsck, info, prune, runner, volume};
@@ -12,7 +13,7 @@ use crate::command::{Command, Section};
 use crate::error::{Error, Result};
 use crate::session::Session;
 use dhow_client::Request;
-use dhow_format::{Layout, Row, container, image};
+use dhow_format::{Layout, Row, container, image, times};
 use dhow_options::flags::{Flag, Parsed};
 
 pub(crate) const COMMAND: Command = Command::group(
@@ -192,15 +193,13 @@ fn volumes_row(usage: &DiskUsage) -> Row {
 
 fn cache_row(usage: &DiskUsage) -> Row {
     let cache = usage.build_cache.as_deref().unwrap_or_default();
-    let size = |record: &&serde_json::Value| record["Size"].as_i64().unwrap_or(0);
-    let is = |record: &&serde_json::Value, key: &str| record[key] == true;
-    let owned = || cache.iter().filter(|record| !is(record, "Shared"));
-    let total = owned().map(|record| size(&record)).sum();
+    let owned = || cache.iter().filter(|record| !record.shared);
+    let total = owned().map(|record| record.size).sum();
     let idle = owned()
-        .filter(|record| !is(record, "InUse"))
-        .map(|record| size(&record))
+        .filter(|record| !record.in_use)
+        .map(|record| record.size)
         .sum();
-    let active = cache.iter().filter(|record| is(record, "InUse")).count();
+    let active = cache.iter().filter(|record| record.in_use).count();
     summary("Build Cache", (cache.len(), active), total, bytes(idle))
 }
 
@@ -251,7 +250,7 @@ fn json_lists(usage: &DiskUsage) -> String {
         let rows: Vec<String> = rows.iter().map(Record::json).collect();
         format!("[{}]", rows.join(","))
     };
-    let cache = serde_json::Value::from(usage.build_cache.clone().unwrap_or_default());
+    let cache = serde_json::json!(usage.build_cache.as_deref().unwrap_or_default());
     format!(
         "{{\"Images\":{},\"Containers\":{},\"Volumes\":{},\"BuildCache\":{cache}}}",
         list(image_rows(usage, false)),
@@ -273,10 +272,7 @@ fn tables(session: &Session, usage: &DiskUsage) -> Result<()> {
     let layout = volume::layout("{{.Name}}\t{{.Links}}\t{{.Size}}");
     text += &dhow_format::render(&layout, "", false, &volume_rows(usage))?;
     let cache = usage.build_cache.as_deref().unwrap_or_default();
-    let size = cache
-        .iter()
-        .map(|record| record["Size"].as_i64().unwrap_or(0))
-        .sum();
+    let size = cache.iter().map(|record| record.size).sum();
     text += &format!("\nBuild cache usage: {}\n\n", bytes(size));
     let headers = [
         "CACHE ID",
@@ -287,8 +283,30 @@ fn tables(session: &Session, usage: &DiskUsage) -> Result<()> {
         "USAGE",
         "SHARED",
     ];
-    text += &dhow_terminal::Table::new(headers).to_string();
+    let mut table = dhow_terminal::Table::new(headers);
+    for record in cache {
+        table.row(cache_cells(record));
+    }
+    text += &table.to_string();
     session.print(&text)
+}
+
+/// What is shown of a record of the build cache.
+fn cache_cells(record: &BuildCache) -> [String; 7] {
+    let id: String = record.id.chars().take(12).collect();
+    let since = |time: &str| match time.parse::<Timestamp>() {
+        Ok(time) => times::ago(time),
+        Err(_) => String::new(),
+    };
+    [
+        id + if record.in_use { "*" } else { "" },
+        record.r#type.clone(),
+        bytes(record.size),
+        since(&record.created_at),
+        since(record.last_used_at.as_deref().unwrap_or_default()),
+        record.usage_count.to_string(),
+        record.shared.to_string(),
+    ]
 }
 
 /// Joins the standard streams to a connection, until either side ends.

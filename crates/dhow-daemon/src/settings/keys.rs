@@ -13,6 +13,7 @@ use dhow_network::{AddressPool, Prefix};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::builder;
 use super::{
     EngineSettings, Error, Host, Listen, Logs, NetworkSettings, Paths, RegistrySettings, Settings,
     Tls,
@@ -26,6 +27,7 @@ pub(super) const EXEC_ROOT: &str = "/run/dhow";
 pub(super) struct Keys {
     bip: Option<String>,
     bridge: Option<String>,
+    builder: builder::Section,
     cdi_spec_dirs: Option<Vec<PathBuf>>,
     cgroup_parent: Option<String>,
     data_root: Option<PathBuf>,
@@ -41,6 +43,7 @@ pub(super) struct Keys {
     dns_search: Vec<String>,
     exec_root: Option<PathBuf>,
     experimental: bool,
+    features: BTreeMap<String, Value>,
     fixed_cidr: Option<String>,
     group: Option<String>,
     hosts: Vec<String>,
@@ -131,7 +134,7 @@ fn address(setting: &'static str, text: &str) -> Result<IpAddr, Error> {
 
 impl Keys {
     /// Checks the values and fills in the defaults.
-    pub(super) fn settings(self, warnings: Vec<String>) -> Result<Settings, Error> {
+    pub(super) fn settings(self, mut warnings: Vec<String>) -> Result<Settings, Error> {
         let seconds = match self.shutdown_timeout.unwrap_or(15) {
             // As in dockerd, -1 is to wait for as long as it takes.
             -1 => u64::MAX,
@@ -139,11 +142,15 @@ impl Keys {
                 .map_err(|_| wrong("shutdown-timeout", "must be -1 or more"))?,
         };
         let paths = self.paths()?;
+        warnings.extend(builder::warnings(&self.features));
+        let disk = builder::disk(&paths.data_root);
+        let builder = builder::settings(&self.builder, &self.features, disk);
         Ok(Settings {
             listen: self.listen(&paths)?,
             logs: self.logs()?,
             network: self.network()?,
             engine: self.engine()?,
+            builder: builder.map_err(|text| wrong("builder", text))?,
             registry: RegistrySettings {
                 insecure: self.insecure_registries,
                 mirrors: self.registry_mirrors,
@@ -395,6 +402,11 @@ impl Keys {
 /// A size with a binary unit, `64M`, as `go-units` reads it.
 fn size(text: &str) -> Result<u64, Error> {
     let fail = || wrong("default-shm-size", format!("invalid size: '{text}'"));
+    bytes(text).ok_or_else(fail)
+}
+
+/// The same; none for what is no size.
+pub(super) fn bytes(text: &str) -> Option<u64> {
     let lower = text.trim().to_ascii_lowercase();
     let digits = lower.trim_end_matches(|character: char| character.is_ascii_alphabetic());
     let shift = match lower[digits.len()..]
@@ -406,10 +418,10 @@ fn size(text: &str) -> Result<u64, Error> {
         "m" => 20,
         "g" => 30,
         "t" => 40,
-        _ => return Err(fail()),
+        _ => return None,
     };
-    let number: u64 = digits.trim().parse().map_err(|_| fail())?;
-    number.checked_mul(1 << shift).ok_or_else(fail)
+    let number: u64 = digits.trim().parse().ok()?;
+    number.checked_mul(1 << shift)
 }
 
 #[cfg(test)]

@@ -443,11 +443,11 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::List,
         "cgroups are driven directly",
     ),
-    nothing(
+    used(
         "feature",
         "features",
         Kind::Pairs,
-        "there are no features to choose from",
+        "Turn a feature off or on: buildkit (whether clients build with BuildKit's protocol)",
     ),
     nothing("firewall-backend", "firewall-backend", Kind::Text, NFTABLES),
     nothing("fixed-cidr-v6", "fixed-cidr-v6", Kind::Text, NO_IPV6),
@@ -530,7 +530,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Text,
         "not implemented: containers' root would be the host's",
     ),
-    nothing("", "builder", Kind::Document, "there is no builder yet"),
+    used("", "builder", Kind::Document, ""),
     nothing("", "proxies", Kind::Document, NO_PROXY),
     nothing(
         "",

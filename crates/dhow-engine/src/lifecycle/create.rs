@@ -61,7 +61,7 @@ pub(crate) fn create(services: &Services, request: CreateContainer) -> Result<Cr
     };
     let mut draft = draft(services, origin, config, host);
     draft.links = links;
-    draft.networks = endpoints(services, &draft, request.networking);
+    draft.networks = endpoints(services, &draft, request.networking)?;
     let record = make(services, draft, name, wanted)?;
     let container = Arc::new(Container::new(record));
     let record = container.record();
@@ -237,12 +237,12 @@ fn endpoints(
     services: &Services,
     record: &ContainerRecord,
     wishes: BTreeMap<String, EndpointSettings>,
-) -> BTreeMap<String, EndpointSettings> {
+) -> Result<BTreeMap<String, EndpointSettings>> {
     let Some(first) = record.host.network_mode.network() else {
-        return BTreeMap::new();
+        return Ok(BTreeMap::new());
     };
     if record.config.network_disabled {
-        return BTreeMap::new();
+        return Ok(BTreeMap::new());
     }
     let name = |wanted: &str| {
         services
@@ -257,9 +257,14 @@ fn endpoints(
         } else {
             name(&network)
         };
+        if let Ok(known) = services.networks.get(&network) {
+            super::wish::check(&known, &wish).map_err(|error| {
+                Invalid(format!("invalid config for network {network}: {error}"))
+            })?;
+        }
         networks.insert(network, wish);
     }
-    networks
+    Ok(networks)
 }
 
 /// Makes a folder that only we may look into.
@@ -276,7 +281,7 @@ pub(crate) fn make_folder(path: &Path) -> Result<()> {
 }
 
 /// 64 random hexadecimal digits that are no number, so that no prefix of it is taken for one.
-pub(crate) fn new_id() -> String {
+pub fn new_id() -> String {
     loop {
         let mut bytes = [0_u8; 32];
         if getrandom::fill(&mut bytes).is_err() {

@@ -285,7 +285,7 @@ pub(super) fn addresses(reservation: &Reservation) -> Vec<IpAddr> {
 }
 
 /// The address `host-gateway` stands for.
-pub(super) fn host_gateway(services: &Services) -> Option<IpAddr> {
+pub(crate) fn host_gateway(services: &Services) -> Option<IpAddr> {
     let bridge = || {
         services
             .networks
@@ -335,6 +335,7 @@ pub(crate) fn connect(
         };
         return Err(Error::Network(taken));
     }
+    super::wish::check(&network, &wish)?;
     if !record.state.status.has_process() {
         container.save(&services.db, |record| {
             record.networks.insert(network.name.clone(), wish);

@@ -33,6 +33,7 @@ use std::sync::Arc;
 use dhow_snapshot::Mounts;
 use tokio::sync::oneshot;
 
+use crate::lifecycle::network;
 use crate::services::Services;
 use crate::spec::{NetworkMode, Resources};
 use crate::{Error, Result};
@@ -137,6 +138,12 @@ impl Steps {
             result
         });
         work.await.map_err(Error::Background)?
+    }
+
+    /// The address `host-gateway` stands for in a step's hosts.
+    #[must_use]
+    pub fn host_gateway(&self) -> Option<IpAddr> {
+        network::host_gateway(&self.services)
     }
 
     /// Waits until nothing is left of a step whose future was dropped.

@@ -1,5 +1,6 @@
 //! `GET /system/df`: which kinds of things are measured, and in which of its two forms.
 
+use dhow_api::disk_usage::BuildCache;
 use dhow_engine::system::Kinds;
 use dhow_golang::parse_bool;
 use serde_json::{Value, json};
@@ -65,8 +66,20 @@ pub(crate) fn wanted(version: ApiVersion, query: &Query) -> Result<Wanted> {
 
 /// Before 1.42 there was the builder's size beside the records of its cache.
 pub(crate) fn builder_size(usage: &mut Value) {
+    let records = usage["BuildCache"].as_array();
+    let sizes = records.into_iter().flatten();
+    let size: i64 = sizes.filter_map(|record| record["Size"].as_i64()).sum();
     if let Some(usage) = usage.as_object_mut() {
-        usage.insert("BuilderSize".to_owned(), json!(0));
+        usage.insert("BuilderSize".to_owned(), json!(size));
+    }
+}
+
+/// Before 1.42 a record had one parent, since then it has several.
+pub(crate) fn record(version: ApiVersion, record: &mut BuildCache) {
+    if version.before(42) {
+        record.parents.clear();
+    } else {
+        record.parent.clear();
     }
 }
 

@@ -8,10 +8,11 @@ use dhow_api::image::ImageSummary;
 use dhow_api::system as wire;
 use dhow_api::volume::VolumeUsage as WireVolumeUsage;
 use dhow_api::{Map, volume::Volume};
+use dhow_builder::usage::CacheUsage;
 use dhow_engine::container::{Status, Summary};
 use dhow_engine::system::{DiskUsage, Info, Version, VolumeUsage};
 
-use super::{image, summary, time, volume};
+use super::{build, image, summary, time, volume};
 use crate::compat::disk_usage::Wanted;
 
 /// What a field of Go's has that does not exist here.
@@ -200,7 +201,7 @@ fn pairs(pairs: &[(String, String)]) -> Vec<[String; 2]> {
 }
 
 /// What everything takes on disk, in the form that was asked for.
-pub(crate) fn disk_usage(usage: &DiskUsage, wanted: &Wanted) -> WireUsage {
+pub(crate) fn disk_usage(usage: &DiskUsage, cache: &[CacheUsage], wanted: &Wanted) -> WireUsage {
     let mut wire = WireUsage::default();
     if wanted.kinds.images {
         let items: Vec<_> = usage.images.iter().map(image::summary).collect();
@@ -225,9 +226,11 @@ pub(crate) fn disk_usage(usage: &DiskUsage, wanted: &Wanted) -> WireUsage {
         wire.volume_usage = wanted.usage.then_some(sums);
     }
     if wanted.build_cache {
-        // There is no builder yet, so there is nothing it could have kept.
-        wire.build_cache = wanted.legacy.then(Vec::new);
-        wire.build_cache_usage = wanted.usage.then(Usage::default);
+        let items = build::records(cache);
+        let mut sums = build::sums(cache);
+        wire.build_cache = wanted.legacy.then(|| items.clone());
+        sums.items = wanted.items.then_some(items);
+        wire.build_cache_usage = wanted.usage.then_some(sums);
     }
     wire
 }

@@ -102,6 +102,16 @@ pub(crate) async fn hijacked_first(
     response
 }
 
+/// The answer after which the connection speaks another protocol.
+pub(crate) fn upgraded(protocol: &'static str) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static(protocol));
+    response
+}
+
 /// Carries a connection that is no longer HTTP to its end.
 async fn carry(connection: Upgraded, carried: Carried) {
     // Behind a unix socket it can be seen when a client is gone for good rather than done with its input.

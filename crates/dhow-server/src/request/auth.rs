@@ -1,5 +1,7 @@
 //! Registry credentials in the `X-Registry-Auth` header.
 
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -20,6 +22,19 @@ pub(crate) fn registry_credentials(headers: &HeaderMap) -> Credentials {
         .and_then(|json| serde_json::from_slice::<AuthConfig>(&json).ok())
         .unwrap_or_default();
     credentials(config)
+}
+
+/// The credentials of a build for each registry, from the header `X-Registry-Config`; one that can't be read counts as
+/// none.
+pub(crate) fn registries(headers: &HeaderMap) -> BTreeMap<String, Credentials> {
+    let configs = headers
+        .get("x-registry-config")
+        .and_then(|value| LENIENT.decode(value.as_bytes()).ok())
+        .and_then(|json| serde_json::from_slice::<BTreeMap<String, AuthConfig>>(&json).ok())
+        .unwrap_or_default();
+    let each = configs.into_iter();
+    each.map(|(registry, config)| (registry, credentials(config)))
+        .collect()
 }
 
 /// The credentials in a request's body.

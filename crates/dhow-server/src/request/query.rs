@@ -8,6 +8,7 @@ use dhow_golang::parse_bool;
 use dhow_oci::Platform;
 use http::request::Parts;
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::go_json;
@@ -110,26 +111,39 @@ impl Query {
         Ok(Some(text.parse()?))
     }
 
+    /// The JSON document `key`; what is none is an error that begins with `fail`.
+    pub(crate) fn json<T: DeserializeOwned>(&self, key: &str, fail: &str) -> Result<Option<T>> {
+        let Some(text) = self.some(key) else {
+            return Ok(None);
+        };
+        let fail = |why: &dyn std::fmt::Display| ApiError::invalid(format!("{fail}: {why}"));
+        let rest = go_json::check(text.as_bytes()).map_err(|why| fail(&why))?;
+        if let Some(more) = rest.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            let more = char::from(*more);
+            let why = format!("invalid character {more:?} after top-level value");
+            return Err(fail(&why));
+        }
+        serde_json::from_str(text).map_err(|why| fail(&why))
+    }
+
     /// The platform `key`, as JSON.
     pub(crate) fn platform_json(&self, key: &str) -> Result<Option<Platform>> {
         self.some(key).map(platform_document).transpose()
     }
 
-    /// The platforms `key` of which but one can be asked for here.
-    pub(crate) fn one_platform(&self, version: ApiVersion, key: &str) -> Result<Option<Platform>> {
+    /// The platforms `key`; several since API 1.52.
+    pub(crate) fn platforms(&self, version: ApiVersion, key: &str) -> Result<Vec<Platform>> {
         if version.before(48) {
-            return Ok(None);
+            return Ok(Vec::new());
         }
-        if self.all(key).len() > 1 {
-            return Err(if version.before(52) {
-                ApiError::invalid(
-                    "multiple platform parameters are not supported in this API version; use API version 1.52 or later",
-                )
-            } else {
-                ApiError::not_implemented("more than one platform at a time")
-            });
+        let given = self.all(key);
+        if given.len() > 1 && version.before(52) {
+            return Err(ApiError::invalid(
+                "multiple platform parameters are not supported in this API version; use API version 1.52 or later",
+            ));
         }
-        self.platform_json(key)
+        let given = given.iter().filter(|text| !text.is_empty());
+        given.map(|text| platform_document(text)).collect()
     }
 }
 

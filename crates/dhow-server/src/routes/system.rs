@@ -8,7 +8,6 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{get, post};
 use dhow_api::auth::{AuthConfig, AuthResponse};
-use dhow_api::disk_usage::BuildPruneReport;
 use dhow_api::event::Event;
 use dhow_distribution::Registry;
 use dhow_engine::events::Events;
@@ -17,11 +16,11 @@ use futures::StreamExt;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use tokio_util::sync::CancellationToken;
 
-use super::missing;
+use super::block;
 use crate::compat::event::Framing;
 use crate::error::{ApiError, Result};
 use crate::request::{Json, Query, credentials, filters};
-use crate::{ApiVersion, Handles, compat, convert, reply};
+use crate::{ApiVersion, Builds, Handles, compat, convert, reply};
 
 pub(super) fn routes() -> Router<Handles> {
     Router::new()
@@ -31,18 +30,14 @@ pub(super) fn routes() -> Router<Handles> {
         .route("/events", get(events))
         .route("/auth", post(auth))
         .route("/system/df", get(disk_usage))
-        .route("/build/prune", post(build_prune))
-        .route("/build", missing("POST /build"))
-        .route("/build/cancel", missing("POST /build/cancel"))
-        .route("/session", missing("POST /session"))
-        .route("/grpc", missing("POST /grpc"))
 }
 
-async fn ping() -> Response {
+async fn ping(State(builds): State<Builds>) -> Response {
+    let builder = if builds.buildkit { "2" } else { "1" };
     let text = "text/plain; charset=utf-8";
     let mut response = reply::typed(StatusCode::OK, text, Body::from("OK"));
     for (name, value) in [
-        ("builder-version", "2"),
+        ("builder-version", builder),
         ("swarm", "inactive"),
         ("cache-control", "no-cache, no-store, must-revalidate"),
         ("pragma", "no-cache"),
@@ -67,12 +62,20 @@ async fn info(State(system): State<System>, version: ApiVersion) -> Result<Respo
 
 async fn disk_usage(
     State(system): State<System>,
+    State(builds): State<Builds>,
     version: ApiVersion,
     query: Query,
 ) -> Result<Response> {
     let wanted = compat::disk_usage::wanted(version, &query)?;
     let usage = system.disk_usage(wanted.kinds).await?;
-    let mut usage = convert::system::disk_usage(&usage, &wanted);
+    let cache = match wanted.build_cache {
+        true => block(move || Ok(builds.builder.usage()?)).await?,
+        false => Vec::new(),
+    };
+    let mut usage = convert::system::disk_usage(&usage, &cache, &wanted);
+    for record in usage.build_cache.iter_mut().flatten() {
+        compat::disk_usage::record(version, record);
+    }
     for image in usage.images.iter_mut().flatten() {
         // Unlike in lists, the containers are counted in every version.
         let containers = image.containers;
@@ -150,31 +153,4 @@ async fn auth(
         status: logged_in.status,
         identity_token: logged_in.identity_token,
     }))
-}
-
-async fn build_prune(query: Query) -> Result<Response> {
-    const FILTERS: &[&str] = &[
-        "description",
-        "id",
-        "immutable",
-        "inuse",
-        "label",
-        "label!",
-        "mutable",
-        "parent",
-        "private",
-        "shared",
-        "type",
-        "until",
-    ];
-    let fail = |text: String| ApiError::invalid(format!("failed to prune build cache: {text}"));
-    let filters = filters(&query)?;
-    filters
-        .check(FILTERS)
-        .map_err(|error| fail(error.to_string()))?;
-    if filters.get("until").len() > 1 {
-        return Err(fail("filters expect only one value".to_owned()));
-    }
-    // There is no builder yet, so there is nothing it could have kept.
-    Ok(reply::ok(&BuildPruneReport::default()))
 }
