@@ -20,7 +20,8 @@ use crate::executor::Executor;
 use crate::export::export;
 use crate::graph::{Op, Vertex};
 use crate::prepare::{Prepared, Sources, prepare};
-use crate::request::{BuildRequest, Outcome};
+use crate::remote::{self, Imported};
+use crate::request::{BuildRequest, CacheTarget, Outcome};
 use crate::solve::{self, Flights, Job, JobParts, solve};
 use crate::usage::{Bounds, CacheUsage, PruneOptions, Pruned};
 
@@ -95,14 +96,27 @@ impl Builder {
             memory: self.memory.clone(),
         }));
         let _given_up = CancelOnDrop(job.cancelled.clone());
-        let plan = match prepare(&request, &self.config, &JobSources(&job)).await? {
+        job.import(Imported::load(&job, &request.cache_from).await);
+        let mut plan = match prepare(&request, &self.config, &JobSources(&job)).await? {
             Prepared::Plan(plan) => plan,
             Prepared::Answer(outcome) => return Ok(outcome),
         };
         let targets: Vec<_> = plan.targets.iter().map(|target| target.vertex).collect();
-        let locate = |vertex: &Vertex| plan.location(vertex);
-        let roots = solve(&job, &plan.graph, &locate, &targets).await?;
-        export(&request, &self.config, &plan, &roots).await
+        let roots = {
+            let locate = |vertex: &Vertex| plan.location(vertex);
+            solve(&job, &plan.graph, &locate, &targets).await?
+        };
+        if request.cache_to.contains(&CacheTarget::Inline) {
+            for (target, root) in plan.targets.iter_mut().zip(&roots) {
+                remote::inline(&job, root, &mut target.image)?;
+            }
+        }
+        let mut outcome = export(&request, &self.config, &plan, &roots).await?;
+        if let Some(manifest) = remote::export(&job, &request.cache_to, &roots).await? {
+            let text = serde_json::to_string(&manifest).unwrap_or_default();
+            outcome.metadata.insert("cache.manifest".into(), text);
+        }
+        Ok(outcome)
     }
 
     /// What the cache holds, the newest last. Blocking.

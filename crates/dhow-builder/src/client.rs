@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use dhow_oci::Digest;
+use dhow_oci::{Descriptor, Digest};
 use futures::future::BoxFuture;
 use tokio::net::UnixStream;
 
@@ -55,6 +55,12 @@ pub trait Client: Send + Sync + 'static {
         Box::pin(async { None })
     }
 
+    /// The client's content store of that name, for caches in folders and contexts that are OCI layouts.
+    fn store(&self, name: &str) -> Option<Arc<dyn ClientStore>> {
+        let _ = name;
+        None
+    }
+
     /// Takes an export's files: `local` as a directory tree, `tar`, `oci` and `docker` as one stream. `files` is a folder
     /// on disk for the former, a file for the latter.
     ///
@@ -68,6 +74,29 @@ pub trait Client: Send + Sync + 'static {
         let _ = (export, files);
         Box::pin(async { Err(ClientError("the client takes no files".into())) })
     }
+}
+
+/// A content store of the client: a folder with blobs in it.
+pub trait ClientStore: Send + Sync + 'static {
+    /// Writes the blob of this digest to `to`, as it comes; whoever asked checks it.
+    ///
+    /// # Errors
+    /// It is not there, or the client went away.
+    fn read<'a>(
+        &'a self,
+        digest: &'a Digest,
+        to: &'a mut (dyn std::io::Write + Send),
+    ) -> BoxFuture<'a, Result<(), ClientError>>;
+
+    /// Has the client keep what is in a file, which is what the descriptor says.
+    ///
+    /// # Errors
+    /// The client can't keep it or went away.
+    fn write<'a>(
+        &'a self,
+        descriptor: &'a Descriptor,
+        file: std::fs::File,
+    ) -> BoxFuture<'a, Result<(), ClientError>>;
 }
 
 /// What an exporter hands to the client.

@@ -48,6 +48,7 @@ mod id;
 mod key;
 mod layer;
 mod ops;
+mod remote;
 mod solve;
 
 pub use builder::{Builder, BuilderConfig};

@@ -204,6 +204,8 @@ pub enum CacheTarget {
     Registry {
         /// The name.
         reference: Reference,
+        /// Whether the directories of cache mounts are written as well.
+        mounts: bool,
         /// Whether the results of all steps are written, not only of those that are in the image.
         all: bool,
     },
@@ -211,6 +213,8 @@ pub enum CacheTarget {
     Local {
         /// The name of its content store.
         store: String,
+        /// Whether the directories of cache mounts are written as well.
+        mounts: bool,
         /// Whether the results of all steps are written, not only of those that are in the image.
         all: bool,
     },

@@ -11,6 +11,7 @@ use dhow_snapshot::Snapshots;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::io::SyncIoBridge;
 
+use crate::pull::Pulled;
 use crate::store::Store;
 use crate::{
     Attestation, BaseImage, BundledImage, CheckOptions, CommitOptions, Deleted, Error, Finding,
@@ -152,9 +153,51 @@ impl Images {
         if self.load_bundled(&reference).await? {
             return self.bundled_pulled(&reference, platform, progress).await;
         }
-        self.store
+        let pulled = self
+            .store
             .pull(&reference, platform, credentials, progress)
-            .await
+            .await?;
+        let status = Pulled::status(&reference.familiar(), pulled.newer);
+        // Nobody listening is no reason to fail.
+        let _ = progress.send(status).await;
+        Ok(pulled.image)
+    }
+
+    /// Fetches the images of all tags of a repository, one after another, as far as it gets.
+    ///
+    /// # Errors
+    /// The registry does not tell its tags, or an image can't be fetched; those before stay.
+    pub async fn pull_all(
+        &self,
+        repository: &Reference,
+        platform: Option<&Platform>,
+        credentials: &Credentials,
+        progress: &ProgressSender,
+    ) -> Result<Vec<(Reference, Image)>, Error> {
+        let latest = repository.clone().with_default_tag();
+        if self.load_bundled(&latest).await? {
+            let image = self.bundled_pulled(&latest, platform, progress).await?;
+            return Ok(vec![(latest, image)]);
+        }
+        let tags = self
+            .store
+            .registry
+            .repository(repository, credentials)
+            .tags()
+            .await?;
+        let (mut images, mut newer) = (Vec::new(), false);
+        for tag in tags {
+            let reference = repository.with_tag(&tag)?;
+            let pulled = self
+                .store
+                .pull(&reference, platform, credentials, progress)
+                .await?;
+            newer |= pulled.newer;
+            images.push((reference, pulled.image));
+        }
+        let status = Pulled::status(&repository.familiar_name(), newer);
+        let _ = progress.send(status).await;
+        Ok(images)
     }
 
     /// Has an image here and unpacked for something to be built on it, without giving it a name; `reference` has a
@@ -171,6 +214,24 @@ impl Images {
     ) -> Result<(BaseImage, Protection), Error> {
         self.store
             .fetch(reference, platform, credentials, progress)
+            .await
+    }
+
+    /// Has layers, lowest first, here and unpacked; those that are missing are fetched from the repository of
+    /// `reference`. They are kept while the protection lives.
+    ///
+    /// # Errors
+    /// When one can't be fetched or is not what it should be.
+    pub async fn fetch_layers(
+        &self,
+        reference: &Reference,
+        layers: Vec<(Descriptor, Digest)>,
+        credentials: &Credentials,
+        progress: &ProgressSender,
+    ) -> Result<Protection, Error> {
+        let (blobs, diff_ids) = layers.into_iter().unzip();
+        self.store
+            .fetch_layers(reference, blobs, diff_ids, credentials, progress)
             .await
     }
 
@@ -248,13 +309,16 @@ impl Images {
     pub async fn load(
         &self,
         archive: impl AsyncRead + Send + Unpin + 'static,
-        platform: Option<&Platform>,
+        platforms: &[Platform],
         progress: &ProgressSender,
     ) -> Result<Vec<Image>, Error> {
-        let (store, platform, progress) =
-            (Arc::clone(&self.store), platform.cloned(), progress.clone());
+        let (store, platforms, progress) = (
+            Arc::clone(&self.store),
+            platforms.to_vec(),
+            progress.clone(),
+        );
         blocking("the load", move || {
-            store.load(SyncIoBridge::new(archive), platform.as_ref(), &progress)
+            store.load(SyncIoBridge::new(archive), &platforms, &progress)
         })
         .await
     }
@@ -265,10 +329,10 @@ impl Images {
     pub async fn save(
         &self,
         names: &[String],
-        platform: Option<&Platform>,
+        platforms: &[Platform],
         out: impl AsyncWrite + Send + Unpin + 'static,
     ) -> Result<(), Error> {
-        let plan = self.store.plan_save(names, platform)?;
+        let plan = self.store.plan_save(names, platforms)?;
         let lease = self.store.lease_plan(&plan);
         let store = Arc::clone(&self.store);
         blocking("the save", move || {
@@ -333,7 +397,7 @@ impl Images {
         let store = Arc::clone(&self.store);
         blocking("the load", move || {
             let (progress, _) = tokio::sync::mpsc::channel(1);
-            store.load((image.archive)().as_slice(), None, &progress)
+            store.load((image.archive)().as_slice(), &[], &progress)
         })
         .await?;
         Ok(true)

@@ -35,6 +35,24 @@ struct Selected {
     config: ImageConfig,
 }
 
+/// What a pull gave.
+pub(crate) struct Pulled {
+    pub(crate) image: Image,
+    /// Whether something of it was not here before.
+    pub(crate) newer: bool,
+}
+
+impl Pulled {
+    /// The line that ends a pull of `name`.
+    pub(crate) fn status(name: &str, newer: bool) -> Progress {
+        Progress::line(if newer {
+            format!("Status: Downloaded newer image for {name}")
+        } else {
+            format!("Status: Image is up to date for {name}")
+        })
+    }
+}
+
 impl Store {
     /// Pulls `reference`, which has a tag or a digest.
     pub(crate) async fn pull(
@@ -43,7 +61,7 @@ impl Store {
         platform: Option<&Platform>,
         credentials: &Credentials,
         progress: &ProgressSender,
-    ) -> Result<Image, Error> {
+    ) -> Result<Pulled, Error> {
         let mut pull = Pull {
             store: self,
             repository: self.registry.repository(reference, credentials),
@@ -83,18 +101,12 @@ impl Store {
         self.flush_later();
         pull.tell(Progress::line(format!("Digest: {}", target.digest)))
             .await;
-        let status = match old == Some(target.digest) && !done.fetched {
-            true => format!("Status: Image is up to date for {}", reference.familiar()),
-            false => format!(
-                "Status: Downloaded newer image for {}",
-                reference.familiar()
-            ),
-        };
         tracing::debug!(%name, digest = %target.digest, "pulled");
-        pull.tell(Progress::line(status)).await;
+        let newer = old != Some(target.digest) || done.fetched;
         let loaded = self.loaded(&done.descriptor)?;
         let found = self.find(&reference.canonical())?;
-        self.image(&target, loaded, &found.all)
+        let image = self.image(&target, loaded, &found.all)?;
+        Ok(Pulled { image, newer })
     }
 
     /// Has the image of `reference`'s digest here and unpacked, without giving it a name.
@@ -140,6 +152,41 @@ impl Store {
             config: loaded.config,
         };
         Ok((base, Protection(pull.lease)))
+    }
+
+    /// Has layers here and unpacked, fetched from the repository of `reference` where they are missing.
+    pub(crate) async fn fetch_layers(
+        self: &Arc<Self>,
+        reference: &Reference,
+        layers: Vec<Descriptor>,
+        diff_ids: Vec<Digest>,
+        credentials: &Credentials,
+        progress: &ProgressSender,
+    ) -> Result<Protection, Error> {
+        if layers.len() != diff_ids.len() {
+            return Err(Error::Invalid("layers without diff ids".into()));
+        }
+        let mut pull = Pull {
+            store: self,
+            repository: self.registry.repository(reference, credentials),
+            reference,
+            progress,
+            lease: self.leases.take(layers.iter().map(|layer| layer.digest)),
+        };
+        pull.lease.extend(chain_list(&diff_ids));
+        let mut config = ImageConfig::default();
+        config.rootfs.diff_ids = diff_ids;
+        let nothing = Descriptor::of(media_type::OCI_CONFIG, b"{}");
+        let selected = Selected {
+            descriptor: nothing.clone(),
+            manifest: Manifest::oci(nothing, layers),
+            config,
+        };
+        if !pull.is_complete(&selected)? {
+            pull.layers(&selected).await?;
+            self.flush_later();
+        }
+        Ok(Protection(pull.lease))
     }
 
     /// After a failed pull: what can't be gone on with is removed, the rest is kept for the next attempt.

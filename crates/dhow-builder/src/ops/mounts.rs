@@ -326,6 +326,10 @@ async fn cache(
         gid: *gid,
     };
     let lease = job.cache.mounts.acquire(&wanted).await?;
+    job.mounted(id, &lease.path);
+    if lease.fresh && imported(job, id, &lease.path).await? {
+        return Ok(lease);
+    }
     match from {
         Some((input, path)) if lease.fresh => {
             let (job, value) = (Arc::clone(job), inputs.get(*input).cloned());
@@ -340,6 +344,30 @@ async fn cache(
         }
         _ => Ok(lease),
     }
+}
+
+/// Fills a new cache mount with what an imported cache has; says whether it has something.
+async fn imported(job: &Arc<Job>, id: &str, path: &Path) -> Result<bool, Error> {
+    let Some(imported) = job.imported() else {
+        return Ok(false);
+    };
+    let Some(blob) = imported.mount(job, id).await else {
+        return Ok(false);
+    };
+    let (job, path) = (Arc::clone(job), path.to_owned());
+    blocking(move || {
+        let file = job.cache.config.content.open_blob(&blob.digest)?;
+        let folder = std::fs::File::open(&path).map_err(|e| Error::file("open", shown(b""), e))?;
+        let into = dhow_archive::Destination::find(folder.as_fd(), Path::new("/"))?;
+        let options = dhow_archive::UnpackOptions {
+            limits: dhow_archive::Limits::for_compressed(blob.size),
+            ..dhow_archive::UnpackOptions::default()
+        };
+        let tar = flate2::bufread::MultiGzDecoder::new(std::io::BufReader::new(file));
+        dhow_archive::unpack(tar, &into, &options)?;
+        Ok(true)
+    })
+    .await
 }
 
 /// Copies what a new cache mount begins with.

@@ -1,6 +1,8 @@
 //! What all vertices of one build share.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use dhow_image::Protection;
 use dhow_oci::Digest;
@@ -11,6 +13,7 @@ use crate::copy::Cancelled;
 use crate::error::Error;
 use crate::graph::LocalOp;
 use crate::progress::Listener;
+use crate::remote::Imported;
 use crate::result::Root;
 use crate::solve::Flights;
 
@@ -23,11 +26,24 @@ pub(crate) struct Job {
     /// What the client allows.
     pub(crate) entitlements: Vec<String>,
     /// A folder in memory, for secrets and agents.
-    pub(crate) memory: std::path::PathBuf,
+    pub(crate) memory: PathBuf,
     pub(crate) cancelled: Cancelled,
     protection: Mutex<Protection>,
     /// The records it uses.
     used: Mutex<Vec<Digest>>,
+    /// The steps it has results of.
+    steps: Mutex<Vec<DoneStep>>,
+    /// The cache mounts it used: ids and directories.
+    mounts: Mutex<BTreeMap<String, PathBuf>>,
+    /// What there is elsewhere.
+    imported: OnceLock<Imported>,
+}
+
+/// A step with a result.
+pub(crate) struct DoneStep {
+    /// All that it is known by.
+    pub(crate) keys: Vec<Digest>,
+    pub(crate) root: Root,
 }
 
 /// What a build is made with.
@@ -37,7 +53,7 @@ pub(crate) struct JobParts {
     pub(crate) client: Arc<dyn Client>,
     pub(crate) listener: Arc<dyn Listener>,
     pub(crate) entitlements: Vec<String>,
-    pub(crate) memory: std::path::PathBuf,
+    pub(crate) memory: PathBuf,
 }
 
 /// What a vertex gives.
@@ -86,7 +102,40 @@ impl Job {
             cancelled: Cancelled::default(),
             protection: Mutex::new(protection),
             used: Mutex::default(),
+            steps: Mutex::default(),
+            mounts: Mutex::default(),
+            imported: OnceLock::new(),
         }
+    }
+
+    /// Says what there is elsewhere; before anything is solved.
+    pub(crate) fn import(&self, imported: Imported) {
+        // It is said once.
+        let _ = self.imported.set(imported);
+    }
+
+    /// What there is elsewhere, if anything.
+    pub(crate) fn imported(&self) -> Option<&Imported> {
+        self.imported.get()
+    }
+
+    /// The steps that have results.
+    pub(crate) fn steps(&self) -> MutexGuard<'_, Vec<DoneStep>> {
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The cache mounts that were used: ids and directories.
+    pub(crate) fn mounts(&self) -> BTreeMap<String, PathBuf> {
+        let mounts = self.mounts.lock();
+        mounts.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A command uses a cache mount.
+    pub(crate) fn mounted(&self, id: &str, path: &Path) {
+        let mounts = self.mounts.lock();
+        mounts
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id.to_owned(), path.to_owned());
     }
 
     /// What keeps everything that the build has from being removed.

@@ -12,7 +12,7 @@ mod told;
 mod tests;
 
 pub(crate) use flights::Flights;
-pub(crate) use job::{Job, JobParts, Value};
+pub(crate) use job::{DoneStep, Job, JobParts, Value};
 pub(crate) use told::{Task, Told};
 
 use std::collections::HashMap;

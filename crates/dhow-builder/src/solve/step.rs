@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use dhow_oci::Digest;
 
-use super::{Job, Node, Told, Value};
+use super::{DoneStep, Job, Node, Told, Value};
 use crate::cache::NewStep;
 use crate::error::Error;
 use crate::graph::{FileAction, MountSource, Op};
@@ -21,6 +21,12 @@ struct Keys {
     exact: Option<Digest>,
 }
 
+impl Keys {
+    fn all(&self) -> Vec<Digest> {
+        self.exact.into_iter().chain(self.quick).collect()
+    }
+}
+
 /// The result, and whether it was in the cache.
 pub(super) async fn carry_out(
     job: &Arc<Job>,
@@ -29,17 +35,32 @@ pub(super) async fn carry_out(
     told: &Arc<Told>,
 ) -> Result<(Value, bool), Error> {
     let mut keys = quick_keys(node, inputs)?;
+    let (root, cached) = carry_out_keyed(job, node, inputs, told, &mut keys).await?;
+    job.steps().push(DoneStep {
+        keys: keys.all(),
+        root: root.clone(),
+    });
+    Ok((Value::Root(root), cached))
+}
+
+async fn carry_out_keyed(
+    job: &Arc<Job>,
+    node: &Node,
+    inputs: &[Value],
+    told: &Arc<Told>,
+    keys: &mut Keys,
+) -> Result<(Root, bool), Error> {
     let usable = !node.vertex.no_cache;
-    for key in [keys.exact, keys.quick].into_iter().flatten() {
+    for key in keys.all() {
         if usable && let Some(root) = find(job, &key)? {
-            return Ok((Value::Root(root), true));
+            return Ok((root, true));
         }
     }
     let exact = match keys.exact {
         Some(exact) => exact,
         None => exact_key(job, node, inputs).await?,
     };
-    keys.quick = keys.quick.filter(|quick| *quick != exact);
+    keys.exact = Some(exact);
     let _alone = match usable {
         true => Some(job.flights.board(&exact).await),
         false => None,
@@ -48,11 +69,17 @@ pub(super) async fn carry_out(
         if let Some(quick) = keys.quick {
             job.cache.alias(&quick, &exact)?;
         }
-        return Ok((Value::Root(root), true));
+        return Ok((root, true));
     }
     let begun = Instant::now();
     job.cache.make_room(0)?;
-    let root = execute(job, node, inputs, told).await?;
+    let (root, cached) = match usable {
+        true => match elsewhere(job, keys).await {
+            Some(root) => (root, true),
+            None => (execute(job, node, inputs, told).await?, false),
+        },
+        false => (execute(job, node, inputs, told).await?, false),
+    };
     let step = NewStep {
         root: &root,
         description: &node.vertex.name,
@@ -64,7 +91,18 @@ pub(super) async fn carry_out(
         job.cache.keep(&exact, keys.quick.as_ref(), &step)?;
         job.uses(exact);
     }
-    Ok((Value::Root(root), false))
+    Ok((root, cached))
+}
+
+/// What a cache elsewhere has.
+async fn elsewhere(job: &Arc<Job>, keys: &Keys) -> Option<Root> {
+    let imported = job.imported()?;
+    for key in keys.all() {
+        if let Some(root) = imported.find(job, &key).await {
+            return Some(root);
+        }
+    }
+    None
 }
 
 fn find(job: &Job, key: &Digest) -> Result<Option<Root>, Error> {
