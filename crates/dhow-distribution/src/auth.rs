@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde::Deserialize;
 use url::{Url, form_urlencoded};
 
+use crate::boundary::may_lead;
 use crate::challenge::{self, Challenge};
 use crate::fetch::read_bounded;
 use crate::host::{Endpoint, is_insecure};
@@ -235,12 +236,20 @@ fn token_server(
         reason: reason.to_owned(),
     };
     let url = Url::parse(realm).map_err(|e| broken(&e.to_string()))?;
-    let insecure =
-        subject.endpoint.insecure || is_insecure(&authority(&url), &transport.config().insecure);
+    let registry = transport.url(&subject.endpoint, "/v2/")?;
+    if !may_lead(&registry, &url) {
+        return Err(broken("is in this machine, which the registry is not"));
+    }
+    // That a registry may be plain HTTP says nothing of others that it names.
+    let beside = url.host_str() == registry.host_str();
+    let insecure = (subject.endpoint.insecure && beside)
+        || is_insecure(&authority(&url), &transport.config().insecure);
     match url.scheme() {
         "https" => Ok(url),
         "http" if insecure || subject.credentials.is_anonymous() => Ok(url),
-        "http" => Err(broken("credentials are not sent over plain http")),
+        "http" => Err(broken(
+            "credentials are not sent over plain http; insecure-registries names whom to trust",
+        )),
         _ => Err(broken("not an http address")),
     }
 }

@@ -11,6 +11,7 @@ use reqwest::Response;
 use tokio::time::{sleep, timeout};
 use url::Url;
 
+use crate::boundary::shown;
 use crate::registry::back_off;
 use crate::{Error, Repository};
 
@@ -269,7 +270,7 @@ impl BlobStream {
             }
             Err(error) => return Err(error),
         };
-        let url = || response.url().to_string();
+        let url = || shown(response.url());
         if response.status() != StatusCode::PARTIAL_CONTENT {
             // The whole blob: to read it from the start is worth it only to whoever has nobody else to rely on.
             if self.patience == Patience::Try {

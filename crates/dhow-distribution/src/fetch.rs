@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::auth::{Refusal, Subject};
 use crate::blob::{BlobSource, BlobStream, Patience};
+use crate::boundary::shown;
 use crate::host::Purpose;
 use crate::registry::back_off;
 use crate::transport::Request;
@@ -244,9 +245,17 @@ impl Repository {
         let mut answered = false;
         let mut later = 0;
         loop {
-            let response = transport
+            let sent = transport
                 .send(&subject.endpoint, request, authorization.as_ref())
-                .await?;
+                .await;
+            let response = match sent {
+                Err(error) if later < LATER && is_cut(&error, request) => {
+                    sleep(back_off(later)).await;
+                    later += 1;
+                    continue;
+                }
+                sent => sent?,
+            };
             match response.status() {
                 StatusCode::UNAUTHORIZED if !answered => {
                     authorizer.forget(subject);
@@ -288,8 +297,10 @@ impl Repository {
     fn wait_for(&self, response: &Response, request: &Request, attempt: u32) -> Option<Duration> {
         let busy = match response.status() {
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => true,
-            StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => {
-                matches!(request.method, Method::GET | Method::HEAD)
+            StatusCode::INTERNAL_SERVER_ERROR
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::GATEWAY_TIMEOUT => {
+                matches!(request.method, Method::GET | Method::HEAD | Method::PUT)
             }
             _ => false,
         };
@@ -322,6 +333,12 @@ fn blob_request(
         Some(range) => request.header(RANGE, range),
         None => request,
     }
+}
+
+/// Whether a server hung up instead of answering what can be asked again.
+fn is_cut(error: &Error, request: &Request) -> bool {
+    let cut = |reason: &str| reason.ends_with("EOF") || reason.contains("connection reset");
+    request.patient && matches!(error, Error::Request { reason, .. } if cut(reason))
 }
 
 fn accepting_manifests(request: Request) -> Request {
@@ -380,7 +397,7 @@ pub(crate) async fn read_bounded(
     limit: usize,
     what: &str,
 ) -> Result<Bytes, Error> {
-    let url = response.url().to_string();
+    let url = shown(response.url());
     let too_large = || Error::TooLarge {
         what: what.to_owned(),
         limit,
@@ -436,7 +453,7 @@ struct ErrorEntry {
 
 /// The error for an answer that is none of those expected, with what the registry says about it.
 pub(crate) async fn unexpected(response: Response, method: &Method) -> Error {
-    let (status, url) = (response.status(), response.url().to_string());
+    let (status, url) = (response.status(), shown(response.url()));
     let body = read_bounded(response, LARGEST_ERROR, "error")
         .await
         .unwrap_or_default();

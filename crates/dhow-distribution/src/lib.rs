@@ -10,6 +10,7 @@
 
 mod auth;
 mod blob;
+mod boundary;
 mod challenge;
 mod config;
 mod credentials;

@@ -17,6 +17,7 @@ use tokio_util::io::ReaderStream;
 use url::Url;
 
 use crate::auth::Subject;
+use crate::boundary::may_lead;
 use crate::fetch::unexpected;
 use crate::registry::back_off;
 use crate::transport::{Request, authority, protocol};
@@ -277,6 +278,9 @@ fn location(response: &Response) -> Result<Url, Error> {
         .and_then(|value| value.to_str().ok())
         .ok_or_else(|| protocol(url, "upload without a location"))?;
     let target = url.join(value).map_err(|e| protocol(url, &e.to_string()))?;
+    if !may_lead(url, &target) {
+        return Err(protocol(url, "upload location in this machine"));
+    }
     match target.scheme() {
         "https" => Ok(target),
         "http" if url.scheme() == "http" => Ok(target),

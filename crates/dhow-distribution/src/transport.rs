@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::{Body, Client, Response};
 use url::Url;
 
+use crate::boundary::{may_lead, shown};
 use crate::host::{Endpoint, is_insecure, is_loopback, without_port};
 use crate::hosts::TlsFiles;
 use crate::registry::back_off;
@@ -139,6 +140,9 @@ impl Transport {
             let target = redirect_target(&url, response.headers())?;
             if url.scheme() == "https" && target.scheme() == "http" && !endpoint.insecure {
                 return Err(protocol(&url, "redirect from https to http"));
+            }
+            if !may_lead(&url, &target) {
+                return Err(protocol(&url, "redirect into this machine"));
             }
             if target.host_str() != url.host_str()
                 || target.port_or_known_default() != url.port_or_known_default()
@@ -407,7 +411,7 @@ fn redirect_target(url: &Url, headers: &HeaderMap) -> Result<Url, Error> {
 
 pub(crate) fn protocol(url: &Url, reason: &str) -> Error {
     Error::Protocol {
-        url: url.to_string(),
+        url: shown(url),
         reason: reason.to_owned(),
     }
 }
@@ -485,7 +489,7 @@ impl Failure {
                 ..
             } => Error::Request {
                 method: go_method(&method),
-                url: url.to_string(),
+                url: shown(&url),
                 reason,
             },
         }

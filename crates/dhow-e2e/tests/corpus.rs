@@ -45,6 +45,10 @@ fn pulled_images_have_the_files_that_docker_makes_of_them() {
 fn loaded_images_have_the_same_files() {
     let recorded = Recorded::read();
     each(|engine, _, case| {
+        // Images of other platforms are loaded, but have no files to compare.
+        if case.name == "index-foreign" {
+            return Vec::new();
+        }
         let found = unpacked(engine, Way::Load(&case.image));
         recorded
             .expected(case.name)

@@ -222,11 +222,11 @@ impl Shared {
         asked.fields.retain(|(name, _)| !dropped(name));
         asked.fields.push(("Connection".into(), "close".into()));
         upstream.write_all(asked.text().as_bytes())?;
+        let length = head.length().unwrap_or(0);
         if let Fault::CutRequest(most) = fault {
-            std::io::copy(&mut client.take(*most), &mut upstream)?;
+            std::io::copy(&mut client.take(length.min(*most)), &mut upstream)?;
             return Err(over());
         }
-        let length = head.length().unwrap_or(0);
         std::io::copy(&mut client.take(length), &mut upstream)?;
         let mut answer = BufReader::new(upstream);
         let told = Head::read(&mut answer)?.ok_or_else(over)?;

@@ -72,8 +72,22 @@ impl Client {
     /// # Errors
     /// What connecting, writing or reading failed with, or `InvalidData` for an answer that is not HTTP.
     pub fn request(&mut self, method: &str, path: &str, body: Body<'_>) -> Result<Response> {
+        self.request_with(method, path, &[], body)
+    }
+
+    /// As [`Client::request`], with more header fields.
+    ///
+    /// # Errors
+    /// As [`Client::request`].
+    pub fn request_with(
+        &mut self,
+        method: &str,
+        path: &str,
+        fields: &[(&str, &str)],
+        body: Body<'_>,
+    ) -> Result<Response> {
         let mut connection = self.connect()?;
-        send(connection.get_mut(), method, path, body)?;
+        send(connection.get_mut(), method, path, fields, body)?;
         let (status, headers) = read_head(&mut connection)?;
         let no_body = method == "HEAD" || matches!(status, 101 | 204 | 304);
         let body = if no_body {
@@ -144,7 +158,7 @@ impl Client {
     /// As [`Client::request`].
     pub fn stream(&mut self, method: &str, path: &str) -> Result<(u16, BufReader<UnixStream>)> {
         let mut connection = BufReader::new(UnixStream::connect(&self.socket)?);
-        send(connection.get_mut(), method, path, Body::Empty)?;
+        send(connection.get_mut(), method, path, &[], Body::Empty)?;
         let (status, _) = read_head(&mut connection)?;
         Ok((status, connection))
     }
@@ -160,8 +174,17 @@ impl Client {
     }
 }
 
-fn send(stream: &mut UnixStream, method: &str, path: &str, body: Body<'_>) -> Result<()> {
+fn send(
+    stream: &mut UnixStream,
+    method: &str,
+    path: &str,
+    fields: &[(&str, &str)],
+    body: Body<'_>,
+) -> Result<()> {
     let mut request = format!("{method} {path} HTTP/1.1\r\nHost: engine\r\n").into_bytes();
+    for (name, value) in fields {
+        write!(request, "{name}: {value}\r\n")?;
+    }
     let json;
     let (kind, bytes): (&str, &[u8]) = match body {
         Body::Empty => ("", &[]),
