@@ -68,6 +68,40 @@ impl Bench {
         );
         output.stdout.trim().to_owned()
     }
+
+    /// What an inspection says of a container in that format.
+    ///
+    /// # Panics
+    /// When there is no such container.
+    #[track_caller]
+    #[must_use]
+    pub fn inspect(&self, name: &str, format: &str) -> String {
+        self.words_ok(&["inspect", "-f", format, name])
+    }
+
+    /// Waits, on the engine's events, until the inspection of a container says what is expected.
+    ///
+    /// # Panics
+    /// When there is no such container, or the engine has ended.
+    #[track_caller]
+    pub fn wait_for(&self, name: &str, format: &str, expected: &str) {
+        let since = "/v1.44/events?since=0";
+        let stream = self.engine.client().stream("GET", since);
+        let (_, mut events) = stream.expect("the engine tells its events");
+        while self.inspect(name, format) != expected {
+            let mut line = String::new();
+            let read = std::io::BufRead::read_line(&mut events, &mut line);
+            assert!(read.is_ok_and(|length| length > 0), "no more events");
+        }
+    }
+
+    /// Runs a script that takes more memory than its container may have.
+    #[must_use]
+    pub fn starve(&self, name: &str, script: &str) -> Output {
+        let limits = ["-m", "16m", "--memory-swap", "16m"];
+        let command = ["busybox", "sh", "-c", script];
+        self.words(&[&["run", "--name", name], &limits[..], &command].concat())
+    }
 }
 
 /// Runs `test` with each command line on an engine of its own; skips it loudly without root.

@@ -82,19 +82,11 @@ fn a_detached_container_lives_until_it_is_stopped() {
         assert_eq!(b.words(&["exec", "one", "sh", "-c", "exit 7"]).code, 7);
         assert_eq!(b.ok("stop -t 0 one"), "one");
         assert_eq!(
-            b.words_ok(&[
-                "inspect",
-                "-f",
-                "{{.State.Status}} {{.State.ExitCode}}",
-                "one"
-            ]),
+            b.inspect("one", "{{.State.Status}} {{.State.ExitCode}}"),
             "exited 137"
         );
         assert_eq!(b.ok("start one"), "one");
-        assert_eq!(
-            b.words_ok(&["inspect", "-f", "{{.State.Running}}", "one"]),
-            "true"
-        );
+        assert_eq!(b.inspect("one", "{{.State.Running}}"), "true");
         let refused = b.run("rm one");
         assert_eq!(refused.code, 1);
         assert!(
@@ -218,24 +210,9 @@ fn limits_reach_the_kernel() {
 fn a_container_out_of_memory_is_killed_and_says_so() {
     with_both(|b| {
         let eat = "x=a; while true; do x=$x$x; done";
-        let output = b.words(&[
-            "run",
-            "--name",
-            "eater",
-            "-m",
-            "16m",
-            "--memory-swap",
-            "16m",
-            "busybox",
-            "sh",
-            "-c",
-            eat,
-        ]);
+        let output = b.starve("eater", eat);
         assert_eq!(output.code, 137, "{}", output.stderr);
-        assert_eq!(
-            b.words_ok(&["inspect", "-f", "{{.State.OOMKilled}}", "eater"]),
-            "true"
-        );
+        assert_eq!(b.inspect("eater", "{{.State.OOMKilled}}"), "true");
     });
 }
 
@@ -378,7 +355,7 @@ fn restart_policies_bring_a_container_back() {
             script,
         ]);
         assert_eq!(b.ok("wait rr"), "3");
-        wait_for(b, "{{.State.Status}} {{.RestartCount}}", "rr", "exited 2");
+        b.wait_for("rr", "{{.State.Status}} {{.RestartCount}}", "exited 2");
         assert_eq!(
             b.ok("run --rm -v runs:/data busybox wc -l /data/runs"),
             "3 /data/runs"
@@ -386,28 +363,12 @@ fn restart_policies_bring_a_container_back() {
     });
 }
 
-/// Waits on the engine's events until the inspection of `name` by `format` gives `expected`.
-fn wait_for(b: &dhow_e2e::Bench, format: &str, name: &str, expected: &str) {
-    let since = "/v1.44/events?since=0";
-    let (_, mut events) = b.engine.client().stream("GET", since).unwrap();
-    loop {
-        if b.words_ok(&["inspect", "-f", format, name]) == expected {
-            return;
-        }
-        let mut line = String::new();
-        std::io::BufRead::read_line(&mut events, &mut line).unwrap();
-    }
-}
-
 #[test]
 fn pause_stops_and_unpause_goes_on() {
     with_both(|b| {
         let _ = b.ok("run -d --name pp busybox sleep 1000");
         assert_eq!(b.ok("pause pp"), "pp");
-        assert_eq!(
-            b.words_ok(&["inspect", "-f", "{{.State.Status}}", "pp"]),
-            "paused"
-        );
+        assert_eq!(b.inspect("pp", "{{.State.Status}}"), "paused");
         let refused = b.run("exec pp true");
         assert!(
             refused
@@ -485,10 +446,7 @@ fn the_init_reaps_and_forwards_signals() {
         ]);
         assert!(b.ok("exec ii ps").contains("docker-init"));
         assert_eq!(b.ok("stop ii"), "ii");
-        assert_eq!(
-            b.words_ok(&["inspect", "-f", "{{.State.ExitCode}}", "ii"]),
-            "143"
-        );
+        assert_eq!(b.inspect("ii", "{{.State.ExitCode}}"), "143");
     });
 }
 

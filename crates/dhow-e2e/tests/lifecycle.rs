@@ -14,12 +14,15 @@ fn bench() -> Option<Bench> {
 }
 
 /// `STATUS EXIT-CODE RESTARTS`.
+const STATE: &str = "{{.State.Status}} {{.State.ExitCode}} {{.RestartCount}}";
+/// What the probes have found.
+const HEALTH: &str = "{{.State.Health.Status}}";
+
 fn state(b: &Bench, name: &str) -> String {
-    let format = "{{.State.Status}} {{.State.ExitCode}} {{.RestartCount}}";
-    b.words_ok(&["inspect", "-f", format, name])
+    b.inspect(name, STATE)
 }
 
-/// Waits for something that no request waits for.
+/// Waits for something that neither a request nor an event tells.
 #[track_caller]
 fn becomes(what: impl Fn() -> String, wanted: impl Fn(&str) -> bool) -> String {
     let begun = Instant::now();
@@ -34,7 +37,7 @@ fn becomes(what: impl Fn() -> String, wanted: impl Fn(&str) -> bool) -> String {
 }
 
 fn health(b: &Bench, name: &str) -> Value {
-    let text = b.words_ok(&["inspect", "-f", "{{json .State.Health}}", name]);
+    let text = b.inspect(name, "{{json .State.Health}}");
     serde_json::from_str(&text).unwrap()
 }
 
@@ -80,16 +83,16 @@ fn policies_start_again_what_ends() {
     run("fine", "on-failure:2", "exit 0");
     run("ever", "always", "exit 0");
     run("killed", "always", "sleep 1000");
-    becomes(|| state(&b, "failing"), |state| state == "exited 3 2");
-    becomes(|| state(&b, "fine"), |state| state == "exited 0 0");
+    b.wait_for("failing", STATE, "exited 3 2");
+    b.wait_for("fine", STATE, "exited 0 0");
     // Whose process is killed by somebody else is started again, who is killed by the user is not.
-    let pid = b.words_ok(&["inspect", "-f", "{{.State.Pid}}", "killed"]);
+    let pid = b.inspect("killed", "{{.State.Pid}}");
     rustix::process::kill_process(
         rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap(),
         rustix::process::Signal::KILL,
     )
     .unwrap();
-    becomes(|| state(&b, "killed"), |state| state == "running 0 1");
+    b.wait_for("killed", STATE, "running 0 1");
     let _ = b.ok("kill killed");
     assert_eq!(state(&b, "killed"), "exited 137 1");
     let _ = b.ok("start killed");
@@ -107,7 +110,7 @@ fn policies_start_again_what_ends() {
     }
     let format = "{{.State.Status}} {{.State.Running}} {{.State.Restarting}}";
     becomes(
-        || b.words_ok(&["inspect", "-f", format, "ever"]),
+        || b.inspect("ever", format),
         |state| state == "restarting true true",
     );
     let refused = b.run("rm ever");
@@ -130,12 +133,7 @@ fn states_and_codes_are_right_at_every_step() {
     assert_eq!(state(&b, "one"), "running 0 0");
     let _ = b.ok("pause one");
     assert_eq!(
-        b.words_ok(&[
-            "inspect",
-            "-f",
-            "{{.State.Running}} {{.State.Paused}}",
-            "one"
-        ]),
+        b.inspect("one", "{{.State.Running}} {{.State.Paused}}"),
         "true true"
     );
     let _ = b.ok("stop -t 1 one");
@@ -160,7 +158,7 @@ fn states_and_codes_are_right_at_every_step() {
     let failing = b.run("run --name none busybox nosuch");
     assert_eq!(failing.code, 127);
     assert_eq!(state(&b, "none"), "created 127 0");
-    let error = b.words_ok(&["inspect", "-f", "{{.State.Error}}", "none"]);
+    let error = b.inspect("none", "{{.State.Error}}");
     assert!(
         error.contains("executable file not found in $PATH"),
         "{error}"
@@ -185,30 +183,12 @@ fn states_and_codes_are_right_at_every_step() {
 fn want_of_memory_is_told() {
     let Some(b) = bench() else { return };
     let eat = "dd if=/dev/zero of=/dev/null bs=64M count=1";
-    let output = b.words(&[
-        "run",
-        "--name",
-        "hungry",
-        "-m",
-        "16m",
-        "--memory-swap",
-        "16m",
-        "busybox",
-        "sh",
-        "-c",
-        eat,
-    ]);
+    let output = b.starve("hungry", eat);
     assert_eq!(output.code, 137, "{}", output.stderr);
-    assert_eq!(
-        b.words_ok(&["inspect", "-f", "{{.State.OOMKilled}}", "hungry"]),
-        "true"
-    );
+    assert_eq!(b.inspect("hungry", "{{.State.OOMKilled}}"), "true");
     assert!(events(&b, "hungry").contains(&"oom".to_owned()));
     let _ = b.ok("run --name modest -m 16m busybox true");
-    assert_eq!(
-        b.words_ok(&["inspect", "-f", "{{.State.OOMKilled}}", "modest"]),
-        "false"
-    );
+    assert_eq!(b.inspect("modest", "{{.State.OOMKilled}}"), "false");
 }
 
 /// Runs a container with a quick health check.
@@ -240,7 +220,7 @@ fn health_is_as_the_probes_say() {
         &["--health-retries", "2"],
     );
     assert_eq!(health(&b, "ill")["Status"], "starting");
-    becomes(|| health_status(&b, "ill"), |status| status == "unhealthy");
+    b.wait_for("ill", HEALTH, "unhealthy");
     let now = health(&b, "ill");
     assert!(now["FailingStreak"].as_i64().unwrap() >= 2, "{now}");
     assert_eq!(
@@ -258,7 +238,7 @@ fn health_is_as_the_probes_say() {
         |count| count == "5",
     );
     let _ = b.ok("exec ill touch /ok");
-    becomes(|| health_status(&b, "ill"), |status| status == "healthy");
+    b.wait_for("ill", HEALTH, "healthy");
     assert_eq!(health(&b, "ill")["FailingStreak"], 0);
     assert!(
         b.words_ok(&["ps", "--format", "{{.Status}}"])
@@ -292,7 +272,7 @@ fn probes_are_bounded() {
         "echo begun; sleep 77",
         &["--health-timeout", "300ms", "--health-retries", "1"],
     );
-    becomes(|| health_status(&b, "slow"), |status| status == "unhealthy");
+    b.wait_for("slow", HEALTH, "unhealthy");
     let probe = health(&b, "slow")["Log"][0].clone();
     assert_eq!(probe["ExitCode"], -1);
     assert_eq!(
@@ -317,7 +297,7 @@ fn probes_are_bounded() {
         "i=0; while [ $i -lt 1000 ]; do echo 0123456789; i=$((i+1)); done",
         &[],
     );
-    becomes(|| health_status(&b, "loud"), |status| status == "healthy");
+    b.wait_for("loud", HEALTH, "healthy");
     let output = health(&b, "loud")["Log"][0]["Output"]
         .as_str()
         .unwrap()
