@@ -18,6 +18,20 @@
 //! buildkit.serve_session(upgraded, &headers).await;  // after POST /session
 //! ```
 
+mod board;
+mod bridge;
+mod builds;
+mod content;
+mod control;
+mod failure;
+mod health;
+mod history;
+mod id;
+mod order;
 mod service;
+mod session;
+mod time;
+mod transport;
+mod worker;
 
-pub use service::{BuildKit, BuildKitConfig, Error};
+pub use service::{BuildKit, BuildKitConfig, Error, Maker};

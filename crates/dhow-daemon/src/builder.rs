@@ -62,12 +62,16 @@ pub(crate) fn assemble(
         memory: settings.paths.exec_root.join("builder"),
         bounds: settings.builder.bounds,
     })?;
+    let steps = engine.steps();
     let buildkit = BuildKit::open(BuildKitConfig {
-        builder: builder.clone(),
+        maker: Arc::new(builder.clone()),
         images: stores.images,
         content: stores.content,
         db: stores.db,
         folder: root.join("sync"),
+        host_gateway: Arc::new(move || steps.host_gateway()),
+        policy: settings.builder.policy.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
         stop: stop.clone(),
     })?;
     Ok(Builds {
