@@ -3,11 +3,11 @@
 use std::os::fd::AsFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use dhow_content::ContentStore;
 use dhow_distribution::Registry;
-use dhow_image::Images;
+use dhow_image::{Finding, Images};
 use dhow_metadata::Database;
 use dhow_snapshot::Snapshots;
 use futures::future::BoxFuture;
@@ -19,11 +19,19 @@ use crate::error::Error;
 use crate::executor::Executor;
 use crate::export::export;
 use crate::graph::{Op, Vertex};
+use crate::ops;
 use crate::prepare::{Prepared, Sources, prepare};
 use crate::remote::{self, Imported};
 use crate::request::{BuildRequest, CacheTarget, Outcome};
 use crate::solve::{self, Flights, Job, JobParts, solve};
 use crate::usage::{Bounds, CacheUsage, PruneOptions, Pruned};
+
+/// A client for plain HTTP and HTTPS, made when it is first needed: reading the system's certificates takes time and
+/// memory that most builds can do without. The error is a text for the one who builds.
+pub type HttpClient = LazyLock<Result<reqwest::Client, String>, MakeHttpClient>;
+
+/// Makes an [`HttpClient`].
+pub type MakeHttpClient = Box<dyn FnOnce() -> Result<reqwest::Client, String> + Send>;
 
 /// What a builder is made of.
 #[derive(Clone)]
@@ -41,7 +49,7 @@ pub struct BuilderConfig {
     /// What runs commands.
     pub executor: Arc<dyn Executor>,
     /// Fetches what `ADD` names by a URL, and remote contexts.
-    pub http: reqwest::Client,
+    pub http: Arc<HttpClient>,
     /// A folder of the builder's own: `builder` below the data root.
     pub folder: PathBuf,
     /// A folder of the builder's own on a file system in memory, for secrets: `builder` below the run folder.
@@ -66,18 +74,19 @@ impl Builder {
     /// When the folder or the records can't be read or written.
     pub fn open(config: BuilderConfig) -> Result<Self, Error> {
         let config = Arc::new(config);
-        for folder in [config.folder.clone(), config.memory.clone()] {
-            make_folder(&folder)?;
-        }
+        make_folder(&config.folder)?;
+        let memory = ops::in_memory(&config.memory);
         // What a crash left; nobody uses any of it now.
-        empty(&config.memory)?;
+        if memory.exists() {
+            empty(&memory)?;
+        }
         let work = config.folder.join("work");
         make_folder(&work)?;
         empty(&work)?;
         Ok(Self {
             cache: Cache::open(Arc::clone(&config))?,
             flights: Flights::default(),
-            memory: config.memory.clone(),
+            memory,
             config,
         })
     }
@@ -125,6 +134,14 @@ impl Builder {
     /// When the records can't be read.
     pub fn usage(&self) -> Result<Vec<CacheUsage>, Error> {
         self.cache.usage()
+    }
+
+    /// Looks whether records, layers and folders agree, and sets right what it can if asked to. Blocking.
+    ///
+    /// # Errors
+    /// When the records or folders can't be read.
+    pub fn check(&self, repair: bool) -> Result<Vec<Finding>, Error> {
+        self.cache.check(repair)
     }
 
     /// Removes what `options` pick and no build uses. Blocking.

@@ -118,6 +118,11 @@ pub trait Tree: Send + Sync + 'static {
     /// The directory. What is in it may be hostile: it is opened by `openat2(RESOLVE_IN_ROOT)` only.
     fn path(&self) -> &std::path::Path;
 
+    /// How many bytes the client had to send for it, if that is known.
+    fn transferred(&self) -> Option<u64> {
+        None
+    }
+
     /// The digest of a regular file's content, if it is known without reading the file.
     fn digest(&self, path: &std::path::Path) -> Option<Digest> {
         let _ = path;

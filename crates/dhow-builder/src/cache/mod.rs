@@ -9,6 +9,7 @@
 //! that this need not be read again, by that stage's layers.
 
 mod bounds;
+mod check;
 mod mounts;
 mod prune;
 mod record;
@@ -83,28 +84,19 @@ impl Cache {
     fn load(&self) -> Result<(), Error> {
         let mut lost = Vec::new();
         for (name, record) in self.config.db.list::<StepRecord>()? {
-            let key = name.parse::<Digest>().ok();
-            match key.filter(|_| self.is_whole(&record.root())) {
-                Some(key) => {
-                    self.lock().insert(key, Entry::of(&record));
-                }
-                None => lost.push(name),
+            let Ok(key) = name.parse::<Digest>() else {
+                continue;
+            };
+            match self.is_whole(&record.root()) {
+                true => drop(self.lock().insert(key, Entry::of(&record))),
+                false => lost.push(key),
             }
         }
-        if lost.is_empty() {
-            return Ok(());
+        if !lost.is_empty() {
+            tracing::info!(records = lost.len(), "build cache: layers are missing");
+            self.forget(&lost)?;
         }
-        tracing::info!(
-            records = lost.len(),
-            "build cache: layers are missing, records forgotten"
-        );
-        self.config.db.write(|tx| {
-            for name in &lost {
-                tx.delete::<StepRecord>(name)?;
-                tx.delete::<HeldContent>(&held_key(name))?;
-            }
-            Ok(())
-        })
+        Ok(())
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, HashMap<Digest, Entry>> {

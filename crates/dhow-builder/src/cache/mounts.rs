@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dhow_archive::remove_tree;
 use dhow_dockerfile::MountSharing;
+use dhow_image::Finding;
 use dhow_metadata::Database;
 use dhow_oci::Digest;
 use jiff::Timestamp;
@@ -194,6 +195,20 @@ impl CacheMounts {
         state
             .iter()
             .map(|(name, directory)| (name.clone(), directory.record.clone(), in_use(directory)))
+            .collect()
+    }
+
+    /// Cache mounts whose directories are missing; the next start forgets them.
+    pub(super) fn check(&self) -> Vec<Finding> {
+        let state = self.lock();
+        let missing = state
+            .iter()
+            .filter(|(name, _)| !self.folder.join(name).is_dir());
+        missing
+            .map(|(_, mount)| {
+                let subject = format!("cache mount {}", mount.record.id);
+                Finding::new(subject, "its directory is missing")
+            })
             .collect()
     }
 

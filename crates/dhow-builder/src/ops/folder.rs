@@ -5,8 +5,32 @@ use std::path::{Path, PathBuf};
 
 use dhow_archive::remove_tree;
 
+use dhow_oci::Digest;
+
 use crate::client::Tree;
 use crate::error::Error;
+
+/// Where every machine has a file system in memory.
+const SHARED_MEMORY: &str = "/dev/shm/";
+
+/// A folder in memory for a builder: `wanted`, if it is in memory, else one below `/dev/shm`.
+pub(crate) fn in_memory(wanted: &Path) -> PathBuf {
+    let there = wanted.ancestors().find(|path| path.exists());
+    if there.is_some_and(is_memory) || !is_memory(Path::new(SHARED_MEMORY)) {
+        return wanted.to_owned();
+    }
+    let name = Digest::of(wanted.as_os_str().as_encoded_bytes()).short();
+    Path::new(SHARED_MEMORY).join(format!("dhow-build-{name}"))
+}
+
+fn is_memory(path: &Path) -> bool {
+    const TMPFS: i64 = 0x0102_1994;
+    rustix::fs::statfs(path).is_ok_and(|stat| stat.f_type == TMPFS)
+}
+
+fn parent_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(path)
+}
 
 /// A folder that is removed when it is dropped; what a crash leaves is removed at the next start.
 #[derive(Debug)]
@@ -44,6 +68,14 @@ impl Drop for TempFolder {
             .and_then(|parent| {
                 remove_tree(parent.as_fd(), Path::new(name)).map_err(|e| e.to_string())
             });
+        if self
+            .0
+            .parent()
+            .is_some_and(|parent| parent.starts_with(SHARED_MEMORY))
+        {
+            // The last one takes the folder along that only builds have.
+            let _ = std::fs::remove_dir(parent_of(&self.0));
+        }
         if let Err(error) = removed {
             tracing::warn!(path = %self.0.display(), error, "a folder of a build stays");
         }

@@ -42,7 +42,10 @@ pub(crate) async fn fetch(
             dhow_errdefs::chain(&e.without_url())
         ))
     };
-    let request = job.cache.config.http.get(&op.url);
+    let client = (**job.cache.config.http).as_ref();
+    let request = client
+        .map_err(|reason| Error::Remote(format!("failed to fetch {}: {reason}", op.url)))?
+        .get(&op.url);
     let response = tokio::time::timeout(SILENCE, request.send())
         .await
         .map_err(|_| silent(&op.url))?

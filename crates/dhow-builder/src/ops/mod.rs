@@ -13,7 +13,7 @@ mod input;
 mod mounts;
 mod stubs;
 
-pub(crate) use folder::{FolderTree, TempFolder};
+pub(crate) use folder::{FolderTree, TempFolder, in_memory};
 
 use crate::error::Error;
 

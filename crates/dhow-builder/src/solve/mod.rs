@@ -164,10 +164,20 @@ async fn carry_out_op(
             Ok((Value::Root(root), false))
         }
         Op::Local(op) => {
+            let started = jiff::Timestamp::now();
             let tree = job.client.files(op).await.map_err(|source| Error::Client {
                 what: format!("failed to load {}", op.name),
                 source,
             })?;
+            if let Some(bytes) = tree.transferred() {
+                told.task(Task {
+                    id: "transferring context:",
+                    current: bytes,
+                    total: 0,
+                    started,
+                    done: true,
+                });
+            }
             Ok((Value::Tree(tree, Some(Arc::new(op.clone()))), false))
         }
         Op::Git(op) => Ok((

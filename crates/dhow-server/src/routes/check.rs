@@ -9,19 +9,29 @@ use dhow_engine::system::{CheckOptions, System};
 
 use crate::error::Result;
 use crate::request::Query;
-use crate::{Handles, reply};
+use crate::{Builds, Handles, reply};
 
 pub(super) fn routes() -> Router<Handles> {
     Router::new().route("/dhow/fsck", post(check))
 }
 
-async fn check(State(system): State<System>, query: Query) -> Result<Response> {
+async fn check(
+    State(system): State<System>,
+    State(builds): State<Builds>,
+    query: Query,
+) -> Result<Response> {
     let options = CheckOptions {
         deep: query.flag("deep"),
         repair: query.flag("repair"),
     };
     // With its client's end it goes on: what is being repaired is not left half done.
-    let found = super::finish(async move { Ok(system.check(options).await?) }).await?;
+    let found = super::finish(async move {
+        let looked = tokio::task::spawn_blocking(move || builds.builder.check(options.repair));
+        let mut found = looked.await.map_err(|_| dhow_builder::Error::Cancelled)??;
+        found.extend(system.check(options).await?);
+        Ok(found)
+    })
+    .await?;
     let findings = found.into_iter().map(|finding| Finding {
         subject: finding.subject,
         problem: finding.problem,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use dhow_content::ContentStore;
 use dhow_distribution::{Registry, RegistryConfig};
@@ -75,7 +75,7 @@ impl Bench {
             db,
             registry,
             executor: executor.clone(),
-            http: reqwest::Client::new(),
+            http: Arc::new(LazyLock::new(Box::new(|| Ok(reqwest::Client::new())))),
             folder: at.join("builder"),
             memory: at.join("memory"),
             bounds,
