@@ -51,7 +51,7 @@ mod ops;
 mod remote;
 mod solve;
 
-pub use builder::{Builder, BuilderConfig};
+pub use builder::{Builder, BuilderConfig, HttpClient, MakeHttpClient};
 pub use client::Client;
 pub use error::{Error, Location};
 pub use executor::Executor;

@@ -48,8 +48,6 @@ pub(crate) enum Error {
     Volumes(#[from] dhow_volume::Error),
     #[error("Error initializing network controller")]
     Networks(#[from] dhow_network::Error),
-    #[error("cannot make the client of the builder's remote files")]
-    Http(#[source] reqwest::Error),
     #[error("cannot open the builder")]
     Builder(#[from] dhow_builder::Error),
     #[error("cannot open BuildKit's services")]

@@ -4,7 +4,7 @@ mod executor;
 mod sessions;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use dhow_builder::usage::PruneOptions;
@@ -57,7 +57,7 @@ pub(crate) fn assemble(
         db: stores.db.clone(),
         registry: stores.registry,
         executor: Arc::new(executor),
-        http: reqwest::Client::builder().build().map_err(Error::Http)?,
+        http: Arc::new(LazyLock::new(Box::new(http_client))),
         folder: root.clone(),
         memory: settings.paths.exec_root.join("builder"),
         bounds: settings.builder.bounds,
@@ -119,4 +119,14 @@ pub(crate) async fn prune(builder: Builder, rules: Vec<PruneOptions>, stop: Canc
             tracing::warn!("prune the build cache: {error}");
         }
     }
+}
+
+/// Trusts whom the system trusts.
+fn http_client() -> Result<reqwest::Client, String> {
+    let tls = dhow_tls::client(Some(dhow_tls::Roots::system()), None)
+        .map_err(|error| dhow_errdefs::chain(&error).to_string())?;
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .build()
+        .map_err(|error| dhow_errdefs::chain(&error).to_string())
 }
