@@ -1,6 +1,10 @@
 //! `images`, `image ls`: lists images.
 
+mod tree;
+
 use dhow_api::image::ImageSummary;
+use dhow_client::settings::variable;
+use dhow_terminal::is_terminal;
 
 use super::runner;
 use crate::command::{Arguments, Command, Completes, Section};
@@ -54,16 +58,17 @@ pub(crate) const LS: Command = Command {
 };
 
 async fn run(session: &Session, flags: &Parsed) -> Result<()> {
-    if flags.switch("tree") {
-        return Err(Error::text("--tree is not implemented"));
-    }
     let mut filters = Filters::new(&flags.list("filter"));
     if let Some(reference) = flags.arguments.first() {
         filters.add("reference", reference);
     }
     let request = Request::get("/images/json")
         .query_if(flags.switch("all"), "all", "1")
+        .query_if(flags.switch("tree"), "manifests", "1")
         .filters(&filters);
+    if flags.switch("tree") {
+        return tree(session, flags, request).await;
+    }
     let images: Vec<ImageSummary> = session.client()?.json(request).await?;
     let format = super::format_or(session, flags, "imagesFormat");
     let digests = flags.switch("digests");
@@ -81,4 +86,33 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
         quiet,
         &rows,
     )?)
+}
+
+/// Each image with its variants.
+async fn tree(session: &Session, flags: &Parsed, request: Request) -> Result<()> {
+    let others = [
+        ("quiet", "--quiet"),
+        ("no-trunc", "--no-trunc"),
+        ("digests", "--show-digest"),
+        ("format", "--format"),
+    ];
+    if let Some((_, name)) = others.iter().find(|(flag, _)| flags.changed(flag)) {
+        return Err(Error::text(format!(
+            "{name} is not yet supported with --tree"
+        )));
+    }
+    let images: Vec<ImageSummary> = session.client()?.json(request).await?;
+    let terminal = is_terminal(std::io::stdout());
+    let canvas = tree::Canvas {
+        columns: crate::session::columns(),
+        terminal,
+        coloured: terminal && variable("NO_COLOR").is_none(),
+    };
+    let warning = "WARNING: This is an experimental feature. The output may change and shouldn't be depended on.";
+    if canvas.coloured {
+        session.println(&format!("\x1b[93m{warning}\x1b[0m"))?;
+    } else {
+        session.println(warning)?;
+    }
+    session.print(&tree::draw(&images, canvas))
 }
