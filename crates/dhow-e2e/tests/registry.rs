@@ -45,6 +45,45 @@ fn a_pushed_image_comes_back() {
 }
 
 #[test]
+fn all_tags_of_a_repository_are_pulled() {
+    with_both(|b| {
+        let registry = Registry::start_beside(RegistryKind::Plain, b.engine.pid());
+        for tag in ["1", "2"] {
+            registry.fill(&images::busybox_layout(), &format!("tools/box:{tag}"));
+        }
+        let name = format!("{}/tools/box", registry.host());
+        let pulled = b.words_ok(&["pull", "-a", &name]);
+        let lines: Vec<&str> = pulled.lines().collect();
+        for tag in ["1", "2"] {
+            let first = format!("{tag}: Pulling from tools/box");
+            assert!(lines.contains(&first.as_str()), "{pulled}");
+            assert_eq!(
+                b.words_ok(&["run", "--rm", &format!("{name}:{tag}"), "echo", "in"]),
+                "in"
+            );
+        }
+        let status: Vec<_> = lines.iter().filter(|l| l.starts_with("Status: ")).collect();
+        assert_eq!(
+            status,
+            [&format!("Status: Downloaded newer image for {name}").as_str()]
+        );
+        let again = b.words_ok(&["pull", "--all-tags", &name]);
+        assert!(
+            again.contains(&format!("Status: Image is up to date for {name}")),
+            "{again}"
+        );
+        let tagged = b.words(&["pull", "-a", &format!("{name}:1")]);
+        assert_eq!(tagged.stderr.trim(), "tag can't be used with --all-tags/-a");
+        let missing = b.words(&["pull", "-a", &format!("{name}es")]);
+        assert!(
+            missing.stderr.contains("not found: name unknown"),
+            "{}",
+            missing.stderr
+        );
+    });
+}
+
+#[test]
 fn what_is_not_there_is_said_in_one_line() {
     with_both(|b| {
         let registry = Registry::start_beside(RegistryKind::Plain, b.engine.pid());

@@ -199,6 +199,27 @@ impl Images {
         Ok(image)
     }
 
+    /// Fetches the images of all tags of a repository.
+    ///
+    /// # Errors
+    /// As the registry says; what was fetched before stays.
+    pub async fn pull_all(
+        &self,
+        repository: &Reference,
+        platform: Option<&Platform>,
+        credentials: &Credentials,
+        progress: &ProgressSender,
+    ) -> Result<()> {
+        let images = &self.services.images;
+        let pulled = images
+            .pull_all(repository, platform, credentials, progress)
+            .await?;
+        for (reference, _) in pulled {
+            self.tell_transfer(&reference, "pull");
+        }
+        Ok(())
+    }
+
     /// Sends an image to its registry.
     ///
     /// # Errors
@@ -225,13 +246,13 @@ impl Images {
     pub async fn load(
         &self,
         archive: impl AsyncRead + Send + Unpin + 'static,
-        platform: Option<&Platform>,
+        platforms: &[Platform],
         progress: &ProgressSender,
     ) -> Result<Vec<Image>> {
         let images = self
             .services
             .images
-            .load(archive, platform, progress)
+            .load(archive, platforms, progress)
             .await?;
         for image in &images {
             self.tell(image, "load", &image.id.to_string());
@@ -246,12 +267,12 @@ impl Images {
     pub async fn save(
         &self,
         names: &[String],
-        platform: Option<&Platform>,
+        platforms: &[Platform],
         out: impl AsyncWrite + Send + Unpin + 'static,
     ) -> Result<()> {
-        self.services.images.save(names, platform, out).await?;
+        self.services.images.save(names, platforms, out).await?;
         for name in names {
-            if let Ok(image) = self.services.images.resolve(name, platform) {
+            if let Ok(image) = self.services.images.resolve(name, platforms.first()) {
                 self.tell(&image, "save", &image.id.to_string());
             }
         }
