@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dhow_archive::remove_tree;
+use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 
 use crate::{ChainId, Error, skeleton};
 
@@ -32,6 +33,7 @@ impl Folders {
                 .create(&folder)
                 .map_err(|e| Error::file("create folder", folder, e))?;
         }
+        spread(&root.join("staging"));
         Ok(Self {
             skeleton: skeleton::make(root)?,
             root: root.to_owned(),
@@ -146,6 +148,19 @@ impl Folders {
             entry.map(|entry| entry.file_name().to_string_lossy().into_owned())
         };
         entries.map(name).collect::<Result<_, _>>().map_err(failed)
+    }
+}
+
+/// Tells ext4 that what is made in the folder has nothing in common: layers that are unpacked at the same time don't get
+/// in each other's way then, nor in that of what was removed a moment ago (chattr(1), `T`).
+fn spread(folder: &Path) {
+    let Ok(folder) = open_dir(folder) else {
+        return;
+    };
+    let flags = ioctl_getflags(&folder).unwrap_or(IFlags::TOPDIR);
+    if !flags.contains(IFlags::TOPDIR) {
+        // Other file systems have no such flag, and no need of it.
+        let _ = ioctl_setflags(&folder, flags | IFlags::TOPDIR);
     }
 }
 
