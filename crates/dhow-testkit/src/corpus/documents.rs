@@ -69,7 +69,9 @@ fn configurations() -> Vec<Case> {
 
 fn of(name: &str) -> Image {
     let file = super::tar::Entry::file(name, name);
-    ImageBuilder::new().layer(base().add(file).finish()).build()
+    ImageBuilder::new()
+        .layer(base().with(file).finish())
+        .build()
 }
 
 fn platform(architecture: &str) -> Value {

@@ -13,7 +13,7 @@ fn attributes() -> Vec<Case> {
         Case::of("kinds", [Tar::new().all(kinds())]),
         Case::of(
             "contiguous",
-            [Tar::new().add(Entry::new(b'7', "contiguous", 0o640))],
+            [Tar::new().with(Entry::new(b'7', "contiguous", 0o640))],
         )
         .but("Docker knows no contiguous files, which are files like all others (POSIX)"),
         Case::of("modes", [Tar::new().all(modes())]),
@@ -35,8 +35,8 @@ fn attributes() -> Vec<Case> {
         Case::of(
             "records-for-all",
             [Tar::new()
-                .add(Entry::new(b'g', "pax_global_header", 0o666))
-                .add(Entry::file("after", "x"))],
+                .with(Entry::new(b'g', "pax_global_header", 0o666))
+                .with(Entry::file("after", "x"))],
         ),
         Case::of("sizes", [Tar::new().all(sizes())]),
     ]
@@ -318,14 +318,14 @@ fn names() -> Vec<Case> {
             "root",
             [
                 Tar::new()
-                    .add(
+                    .with(
                         Entry::dir("./")
                             .mode(0o700)
                             .owner(12, 13)
                             .xattr("user.root", "yes"),
                     )
-                    .add(Entry::file("./file", "x")),
-                Tar::new().add(Entry::file("other", "x")),
+                    .with(Entry::file("./file", "x")),
+                Tar::new().with(Entry::file("other", "x")),
             ],
         ),
     ]
@@ -486,7 +486,7 @@ fn sparse_files() -> Vec<Case> {
             .raw(&sparse(how, "many", 500_000, &many))
             .raw(&sparse(how, "hole", 10_000_000, hole))
             .raw(&sparse(how, "to-the-end", 100_003, few));
-        tar.add(Entry::file("after", "x"))
+        tar.with(Entry::file("after", "x"))
     };
     vec![
         Case::of("sparse-old", [of(Sparse::Old)])

@@ -151,12 +151,12 @@ impl Image {
             Entry::file(path, &blob.bytes)
         });
         Tar::new()
-            .add(Entry::file(
+            .with(Entry::file(
                 "oci-layout",
                 r#"{"imageLayoutVersion":"1.0.0"}"#,
             ))
             .all(blobs)
-            .add(Entry::file("index.json", index.to_string()))
+            .with(Entry::file("index.json", index.to_string()))
             .finish()
     }
 

@@ -6,7 +6,16 @@ use super::tar::{Entry, MTIME, Tar};
 use super::{Case, base};
 
 pub(super) fn cases() -> Vec<Case> {
-    [whiteouts(), replaced(), linked(), many()].concat()
+    [
+        whiteouts(),
+        opaque(),
+        both(),
+        replaced(),
+        changed(),
+        linked(),
+        many(),
+    ]
+    .concat()
 }
 
 fn over(name: &'static str, entries: impl IntoIterator<Item = Entry>) -> Case {
@@ -51,6 +60,11 @@ fn whiteouts() -> Vec<Case> {
             "whiteouts-only",
             [gone("", "etc"), gone("", "var"), gone("", "usr")],
         ),
+    ]
+}
+
+fn opaque() -> Vec<Case> {
+    vec![
         over(
             "opaque",
             [
@@ -85,6 +99,12 @@ fn whiteouts() -> Vec<Case> {
                 Entry::file("new/file", "x"),
             ],
         ),
+    ]
+}
+
+fn both() -> Vec<Case> {
+    let gone = Entry::whiteout;
+    vec![
         over(
             "whiteout-then-again",
             [
@@ -137,16 +157,16 @@ fn replaced() -> Vec<Case> {
         Case::of(
             "file-dir-file",
             [
-                Tar::new().add(Entry::file("x", "file")),
+                Tar::new().with(Entry::file("x", "file")),
                 Tar::new().all([Entry::dir("x"), Entry::file("x/inner", "in")]),
-                Tar::new().add(Entry::file("x", "file again")),
+                Tar::new().with(Entry::file("x", "file again")),
             ],
         ),
         Case::of(
             "dir-file-dir",
             [
                 Tar::new().all([Entry::dir("x"), Entry::file("x/first", "1")]),
-                Tar::new().add(Entry::file("x", "file")),
+                Tar::new().with(Entry::file("x", "file")),
                 Tar::new().all([Entry::dir("x").mode(0o700), Entry::file("x/second", "2")]),
             ],
         ),
@@ -169,6 +189,11 @@ fn replaced() -> Vec<Case> {
                 ]),
             ],
         ),
+    ]
+}
+
+fn changed() -> Vec<Case> {
+    vec![
         over(
             "link-becomes-dir",
             [Entry::dir("bin").mode(0o755), Entry::file("bin/own", "x")],
@@ -216,8 +241,8 @@ fn replaced() -> Vec<Case> {
             "capability-is-lost",
             [
                 Tar::new()
-                    .add(Entry::file("tool", "x").xattr("security.capability", capability(1))),
-                Tar::new().add(Entry::file("tool", "x")),
+                    .with(Entry::file("tool", "x").xattr("security.capability", capability(1))),
+                Tar::new().with(Entry::file("tool", "x")),
             ],
         ),
     ]
@@ -285,19 +310,19 @@ fn linked() -> Vec<Case> {
 fn many() -> Vec<Case> {
     let numbered = |number: usize| {
         let own = Entry::file(format!("layer-{number}"), number.to_string());
-        let shared =
-            Entry::file("last", number.to_string()).mode(0o600 + u32::from(number % 2 == 0));
+        let shared = Entry::file("last", number.to_string())
+            .mode(0o600 + u32::from(number.is_multiple_of(2)));
         let tar = Tar::new().all([own, shared, Entry::dir("dir").mtime(MTIME + 1)]);
         match number {
             0 | 1 => tar,
-            _ => tar.add(Entry::whiteout("", &format!("layer-{}", number - 2))),
+            _ => tar.with(Entry::whiteout("", &format!("layer-{}", number - 2))),
         }
     };
     let stack = |count| {
         let layers = (0..count).map(numbered);
         layers.fold(ImageBuilder::new(), |image, tar| image.layer(tar.finish()))
     };
-    let twice = Tar::new().add(Entry::file("same", "x")).finish();
+    let twice = Tar::new().with(Entry::file("same", "x")).finish();
     vec![
         Case::new("layers-127", stack(127).build()),
         Case::new("layers-40", stack(40).build()),
@@ -311,7 +336,7 @@ fn many() -> Vec<Case> {
             "layer-twice",
             ImageBuilder::new()
                 .layer(&twice)
-                .layer(Tar::new().add(Entry::whiteout("", "same")).finish())
+                .layer(Tar::new().with(Entry::whiteout("", "same")).finish())
                 .layer(&twice)
                 .build(),
         ),

@@ -29,7 +29,7 @@ pub(super) fn cases() -> Vec<Case> {
         .collect();
     let docker = ImageBuilder::new().docker().layer(base().finish()).packed(
         Packing::Plain,
-        Tar::new().add(Entry::whiteout("etc", "hosts")).finish(),
+        Tar::new().with(Entry::whiteout("etc", "hosts")).finish(),
     );
     cases.push(Case::new("packed-docker", docker.build()));
     cases.push(Case::new("packed-estargz", estargz()));
@@ -43,7 +43,7 @@ pub(super) fn cases() -> Vec<Case> {
         .iter()
         .enumerate()
         .fold(ImageBuilder::new(), |image, (n, packing)| {
-            let tar = Tar::new().add(Entry::file(format!("file-{n}"), "x"));
+            let tar = Tar::new().with(Entry::file(format!("file-{n}"), "x"));
             image.packed(*packing, tar.finish())
         });
     cases.push(Case::new("packed-mixed", mixed.build()));
@@ -54,9 +54,9 @@ pub(super) fn cases() -> Vec<Case> {
 /// Where an archive may end, and where not.
 fn ends() -> Vec<Case> {
     let one = |tar: Vec<u8>| ImageBuilder::new().layer(tar).build();
-    let file = || Tar::new().add(Entry::file("file", "content"));
+    let file = || Tar::new().with(Entry::file("file", "content"));
     let cut = |tar: Vec<u8>, by: usize| tar[..tar.len() - by].to_vec();
-    let behind = Tar::new().add(Entry::file("behind", "x")).finish();
+    let behind = Tar::new().with(Entry::file("behind", "x")).finish();
     vec![
         Case::new("end-missing", one(file().endless())),
         Case::new("end-half", one([file().endless(), vec![0; 512]].concat())),
@@ -71,7 +71,7 @@ fn ends() -> Vec<Case> {
         Case::new("not-an-archive", one(vec![b'x'; 5000])),
         Case::new(
             "kind-unknown",
-            one(file().add(Entry::new(b'Q', "what", 0o644)).finish()),
+            one(file().with(Entry::new(b'Q', "what", 0o644)).finish()),
         ),
     ]
 }

@@ -283,7 +283,7 @@ impl Tar {
 
     /// Adds an entry.
     #[must_use]
-    pub fn add(mut self, entry: Entry) -> Self {
+    pub fn with(mut self, entry: Entry) -> Self {
         self.bytes.extend(entry.bytes());
         self
     }
@@ -291,7 +291,7 @@ impl Tar {
     /// Adds entries.
     #[must_use]
     pub fn all(self, entries: impl IntoIterator<Item = Entry>) -> Self {
-        entries.into_iter().fold(self, Self::add)
+        entries.into_iter().fold(self, Self::with)
     }
 
     /// Adds blocks as they are.

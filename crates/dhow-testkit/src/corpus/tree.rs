@@ -32,7 +32,6 @@ pub enum Way<'a> {
 ///
 /// # Panics
 /// When the engine does not answer, or has not the layers that it tells of.
-#[must_use]
 pub fn unpacked(engine: &Engine, way: Way<'_>) -> Outcome {
     let begun = SystemTime::now();
     // The kernel's clock of file systems is a little behind.
