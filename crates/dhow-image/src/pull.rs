@@ -191,12 +191,13 @@ impl Store {
 
     /// After a failed pull: what can't be gone on with is removed, the rest is kept for the next attempt.
     async fn give_up(self: &Arc<Self>, target: &Digest, error: &Error) {
-        if matches!(error, Error::Registry(_) | Error::Cancelled(_)) {
-            return;
-        }
+        let passing = matches!(error, Error::Registry(_) | Error::Cancelled(_));
         let (store, key, full) = (Arc::clone(self), target.to_string(), is_full(error));
         let collecting = tokio::task::spawn_blocking(move || {
             let lease = store.db.get::<LeaseRecord>(&key)?;
+            if passing && lease.is_some() {
+                return Ok(0);
+            }
             // On a full disk nothing is kept for another attempt: the room is what is needed most.
             for digest in lease
                 .iter()
