@@ -126,7 +126,7 @@ impl Default for Bounds {
     fn default() -> Self {
         Self {
             most: None,
-            free_percent: 10,
+            free_percent: 2,
             reserved: 0,
         }
     }

@@ -154,7 +154,10 @@ impl Life {
                 addresses.extend(reserved.ip.map(IpAddr::V4));
                 endpoint = Some(reserved.id);
             }
-            let hosts = services.step_folder(&record.id).join("hosts");
+            // The bundle is being written meanwhile; whoever comes first makes the folder.
+            let folder = services.step_folder(&record.id);
+            create::make_folder(&folder)?;
+            let hosts = folder.join("hosts");
             files::write(&hosts, &files::hosts(&services, &record, &addresses))?;
             Ok::<_, Error>(endpoint)
         })
