@@ -38,6 +38,7 @@ mod error;
 mod folders;
 mod layers;
 mod mounts;
+mod quota;
 mod record;
 mod recover;
 mod skeleton;

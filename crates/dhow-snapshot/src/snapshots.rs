@@ -96,6 +96,7 @@ impl Snapshots {
             tx.delete::<SnapshotRecord>(key)?;
             Folders::rename_if_there(&folder, &trash)
         })?;
+        Self::free_quota(&trash);
         Folders::remove_dir(&trash)
     }
 

@@ -36,6 +36,7 @@ pub mod mount;
 pub mod namespace;
 pub mod overlay;
 pub mod pty;
+pub mod quota;
 pub mod seccomp;
 pub mod signal;
 pub mod spawn;

@@ -17,6 +17,7 @@ mod publish;
 mod resources;
 mod restart;
 mod signal;
+mod storage;
 pub mod validate;
 
 pub use config::{ContainerConfig, CreateContainer};
@@ -36,6 +37,7 @@ pub use resources::{
 };
 pub use restart::{RestartName, RestartPolicy};
 pub use signal::Signal;
+pub use storage::storage_size;
 
 /// A value of a create request that can't be accepted; the text is Docker's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

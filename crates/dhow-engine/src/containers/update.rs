@@ -91,6 +91,7 @@ impl Containers {
             cpus: host::machine::cpus(),
             memory_nodes: &host::machine::memory_nodes(),
             apparmor: host::machine::has_apparmor(),
+            quotas: self.services.snapshots.has_quotas(),
             runtimes: &runtimes,
         };
         let mut checked = update.resources.clone();

@@ -21,7 +21,7 @@ use dhow_container::spec::Invalid;
 use dhow_container::spec::validate::{self, Facts};
 use dhow_container::spec::{
     CgroupnsMode, ContainerConfig, CreateContainer, EndpointSettings, HostConfig, IpcMode,
-    NetworkMode, UtsMode, merge,
+    NetworkMode, UtsMode, merge, storage_size,
 };
 
 /// Makes a container of a request. Blocking.
@@ -31,6 +31,7 @@ pub(crate) fn create(services: &Services, request: CreateContainer) -> Result<Cr
         cpus: host::machine::cpus(),
         memory_nodes: &host::machine::memory_nodes(),
         apparmor: host::machine::has_apparmor(),
+        quotas: services.snapshots.has_quotas(),
         runtimes: &runtimes,
     };
     let name = request.name.as_deref().filter(|name| !name.is_empty());
@@ -96,6 +97,10 @@ fn make(
         .snapshots
         .prepare(&id, record.image.chain.as_ref())?;
     undo.push(|| report("remove snapshot", services.snapshots.remove(&id)));
+    // That it can be limited was seen before.
+    if let Some(limit) = storage_size(&record.host.storage_opt, true)? {
+        services.snapshots.limit(&id, limit)?;
+    }
     mounts::populate(services, &id, &record.mounts)?;
     make_folder(&folder)?;
     undo.push(|| report("remove folder", std::fs::remove_dir_all(&folder)));

@@ -5,13 +5,13 @@ use std::net::IpAddr;
 use super::Facts;
 use crate::spec::{
     ContainerConfig, CreateContainer, Healthcheck, HostConfig, Invalid, NetworkMode, RestartName,
-    RestartPolicy, UtsMode,
+    RestartPolicy, UtsMode, storage_size,
 };
 
 pub(super) fn check(request: &CreateContainer, facts: &Facts<'_>) -> Result<(), Invalid> {
     let host = &request.host;
     restart(&host.restart_policy, host.auto_remove)?;
-    unsupported(host)?;
+    unsupported(host, facts)?;
     simple(host, facts)?;
     extra_hosts(host)?;
     network(request)
@@ -53,19 +53,11 @@ pub fn restart_check(policy: &RestartPolicy, config: &ContainerConfig) -> Result
     Ok(())
 }
 
-fn unsupported(host: &HostConfig) -> Result<(), Invalid> {
+fn unsupported(host: &HostConfig, facts: &Facts<'_>) -> Result<(), Invalid> {
     if !host.cgroup.is_empty() {
         return Err(Invalid::new("the Cgroup setting is not supported"));
     }
-    if let Some(option) = host.storage_opt.keys().next() {
-        // A size takes project quotas, which need a mount option of the file system below the data root.
-        return Err(match option.to_ascii_lowercase().as_str() {
-            "size" => Invalid::new(
-                "--storage-opt is supported only for overlay over xfs with 'pquota' mount option",
-            ),
-            _ => Invalid(format!("Unknown option {option}")),
-        });
-    }
+    storage_size(&host.storage_opt, facts.quotas)?;
     if !matches!(host.isolation.as_str(), "" | "default") {
         return Err(Invalid(format!(
             "invalid isolation ({}): linux only supports 'default'",

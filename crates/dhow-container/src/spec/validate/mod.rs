@@ -19,6 +19,8 @@ pub struct Facts<'a> {
     pub runtimes: &'a [String],
     /// The kernel has AppArmor.
     pub apparmor: bool,
+    /// What containers write can be limited.
+    pub quotas: bool,
 }
 
 /// Checks everything that can be checked without the image, and gives warnings.

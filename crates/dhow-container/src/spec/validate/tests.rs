@@ -14,6 +14,7 @@ fn refused(change: impl FnOnce(&mut CreateContainer)) -> String {
             memory_nodes: "0",
             runtimes: &runtimes,
             apparmor: false,
+            quotas: false,
         },
     )
     .map_or_else(|error| error.to_string(), |_| String::new())
