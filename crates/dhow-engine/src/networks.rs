@@ -147,10 +147,11 @@ impl Networks {
     /// Either does not exist, or they are not connected.
     pub async fn disconnect(&self, name: &str, container: &str, force: bool) -> Result<()> {
         let container = match self.services.find(container) {
-            // With `force`, an endpoint whose container is gone is removed all the same.
+            // With `force`, Docker looks for an endpoint of a container that is gone; here there never is one.
             Err(Error::NoSuchContainer(_)) if force => {
                 self.services.networks.get(name).map_err(Error::Network)?;
-                return Ok(());
+                let none = dhow_network::Error::EndpointNotFound(container.to_owned());
+                return Err(Error::Network(none));
             }
             found => found?,
         };

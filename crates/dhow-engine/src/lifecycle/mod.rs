@@ -16,6 +16,7 @@ pub(crate) mod restore;
 pub(crate) mod start;
 mod undo;
 mod unhealthy;
+mod wish;
 
 use undo::Undo;
 pub(crate) use undo::report;

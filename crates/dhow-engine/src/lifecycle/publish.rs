@@ -58,16 +58,16 @@ pub(crate) async fn change(
         return Ok(None);
     };
     let (after, sockets) = take(services, &before, plan).await?;
-    if !sockets.is_empty() {
-        if let Err(error) = task.hold(sockets, None).await {
-            let changed = Changed {
-                task,
-                after: before.clone(),
-                before,
-            };
-            changed.let_go().await;
-            return Err(older(error));
-        }
+    if !sockets.is_empty()
+        && let Err(error) = task.hold(sockets, None).await
+    {
+        let changed = Changed {
+            task,
+            after: before.clone(),
+            before,
+        };
+        changed.let_go().await;
+        return Err(older(error));
     }
     let (own, id) = (services.clone(), before.id.clone());
     let published = blocking(move || own.networks.publish(&id, after).map_err(Error::Networking));

@@ -1,10 +1,13 @@
 //! What an engine finds that begins where another one died.
 
+use std::collections::BTreeMap;
+
 use dhow_shim::ShimStatus;
 
 use super::World;
+use crate::connector::Connector;
 use crate::container::{ListOptions, Status, WaitCondition};
-use dhow_container::spec::{RestartName, RestartPolicy};
+use dhow_container::spec::{PortBinding, RestartName, RestartPolicy};
 
 #[tokio::test]
 async fn running_containers_are_taken_back() {
@@ -168,4 +171,36 @@ async fn many_stopped_containers_cost_little() {
         restored.as_millis() < 3000 && listed.as_millis() < 500,
         "{restored:?} {listed:?}"
     );
+}
+
+/// A change of ports that was cut before it was noted is taken back: the container's record counts.
+#[tokio::test]
+async fn half_changed_ports_are_mended() {
+    let world = World::new().await;
+    let port = "80/tcp".parse().unwrap();
+    let wish = PortBinding {
+        host_ip: None,
+        host_port: "8080".parse().ok(),
+    };
+    let _sim = world
+        .run("web", |request| {
+            request.host.port_bindings = BTreeMap::from([(port, vec![wish])]);
+        })
+        .await;
+    let published = |world: &World| {
+        let (endpoints, _) = world.networks.occupancy(&bridge(world)).unwrap();
+        endpoints[0].ports.clone()
+    };
+    let before = published(&world);
+    assert_eq!(before[0].host_port, 8080);
+    let (endpoints, _) = world.networks.occupancy(&bridge(&world)).unwrap();
+    let mut changed = before.clone();
+    changed[0].host_port = 9090;
+    world.networks.publish(&endpoints[0].id, changed).unwrap();
+    let world = world.reborn().await;
+    assert_eq!(published(&world), before);
+}
+
+fn bridge(world: &World) -> String {
+    world.networks.get("bridge").unwrap().id
 }

@@ -281,7 +281,12 @@ impl Cgroup {
     /// # Errors
     /// Where the kernel refuses a value.
     pub fn set(&self, resources: &LinuxResources) -> Result<Vec<String>, Error> {
-        self.with(|driver| driver.set(resources))
+        let mut warnings = self.with(|driver| driver.set(resources))?;
+        let memory = resources.memory().as_ref();
+        if memory.is_some_and(|memory| memory.kernel().is_some_and(|limit| limit != 0)) {
+            warnings.push("the kernel limits its own memory no more, so it was not set".into());
+        }
+        Ok(warnings)
     }
 
     /// The processes in it and below it.

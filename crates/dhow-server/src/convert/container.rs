@@ -6,6 +6,7 @@ use std::time::Duration;
 use dhow_api::container::{Config, CreateRequest, Healthcheck};
 use dhow_engine::spec::{self, ContainerConfig, CreateContainer};
 use dhow_oci::Platform;
+use http::StatusCode;
 
 use super::{host, map, network, null_list};
 use crate::error::{ApiError, Result};
@@ -25,7 +26,15 @@ pub(crate) fn create(
     let mut networking = BTreeMap::new();
     for (name, settings) in endpoints {
         let settings = settings.unwrap_or_default();
-        networking.insert(name, network::endpoint_wish(settings)?);
+        let shown = if name == "default" { "bridge" } else { &name };
+        let wish = network::endpoint_wish(settings).map_err(|error| match error.status {
+            StatusCode::BAD_REQUEST => ApiError::invalid(format!(
+                "invalid config for network {shown}: {}",
+                error.message
+            )),
+            _ => error,
+        })?;
+        networking.insert(name, wish);
     }
     Ok(CreateContainer {
         name: name.map(ToOwned::to_owned),

@@ -52,7 +52,7 @@ pub(crate) fn endpoint_wish(wire: wire::EndpointSettings) -> Result<EndpointSett
 pub(crate) fn check_mac(text: &str) -> Result<()> {
     match text.parse::<MacAddress>() {
         Ok(_) => Ok(()),
-        Err(_) => Err(ApiError::invalid(format!("invalid MAC address: {text}"))),
+        Err(_) => Err(ApiError::invalid(format!("invalid MAC address {text}"))),
     }
 }
 
