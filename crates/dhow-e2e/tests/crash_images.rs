@@ -1,14 +1,16 @@
 //! `kill -9` of the daemon in the middle of what it does with images: nothing half-made, nothing left behind, and what
-//! was fetched is not fetched again.
+//! was fetched is not fetched again. After each, `system fsck --deep` finds nothing wrong or repairs it.
 //!
 //! The number of rounds can be raised with `DHOW_CRASH_ROUNDS`.
 #![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use dhow_e2e::Bench;
+use dhow_testkit::faults::{Fault, FaultProxy};
 use dhow_testkit::http::{Body, Client};
 use dhow_testkit::{Cli, Registry, RegistryKind, images};
 
@@ -31,7 +33,14 @@ fn a_pull_cut_short_is_gone_on_with() {
         if bed.has_image() {
             bed.runs();
         }
+        let (here, sent) = (bed.bytes_here(), bed.proxy.sent());
         let progress = bed.pull_again();
+        let asked = bed.proxy.sent() - sent;
+        let missing = bed.total.saturating_sub(here);
+        assert!(
+            asked <= missing + ON_THE_WAY,
+            "round {round}: {asked} bytes were fetched, {missing} were missing"
+        );
         for layer in bed.layers.intersection(&left.blobs) {
             let fetched = format!("\"id\":\"{}\",\"status\":\"Downloading\"", &layer[..12]);
             assert!(
@@ -111,6 +120,47 @@ fn a_removal_cut_short_leaves_the_image_or_nothing() {
     }
 }
 
+/// Whatever happens at once is cut short at once.
+#[test]
+fn several_things_cut_short_at_once_leave_what_is_whole() {
+    let Some(mut bed) = Bed::new() else { return };
+    let whole = bed.timed(Bed::pull);
+    // The pruning takes it as well.
+    let _ = bed.bench.words_ok(&["rmi", &bed.name, "busybox"]);
+    bed.before = Left::of(&bed.bench);
+    for round in 0..rounds() {
+        let others: [(&str, Work); 4] = [
+            ("other/loaded:1", Bed::load),
+            ("other/imported:1", Bed::import),
+            ("other/pruned:1", Bed::prune),
+            ("other/pushed:1", Bed::push_loaded),
+        ];
+        let workers: Vec<_> = others
+            .into_iter()
+            .map(|(name, work)| {
+                let (mut client, mut job) = (bed.client(), bed.job());
+                name.clone_into(&mut job.name);
+                std::thread::spawn(move || work(&mut client, &job))
+            })
+            .collect();
+        bed.cut(whole * 3, Bed::pull);
+        for worker in workers {
+            worker.join().unwrap();
+        }
+        let _ = bed.pull_again();
+        bed.runs();
+        for name in bed.bench.ok("images -qa").lines() {
+            // Two names of one image are both gone with the first.
+            let _ = bed.bench.words(&["rmi", "-f", name]);
+        }
+        bed.is_as_before(&format!("round {round}"));
+    }
+}
+
+/// What may have been on its way when the daemon was killed: received and not yet written, or written and not yet
+/// noted; and the documents.
+const ON_THE_WAY: u64 = 1 << 20;
+
 fn rounds() -> u32 {
     let set = std::env::var("DHOW_CRASH_ROUNDS").ok();
     set.and_then(|text| text.parse().ok()).unwrap_or(3)
@@ -120,7 +170,11 @@ fn rounds() -> u32 {
 struct Bed {
     bench: Bench,
     registry: Registry,
+    /// Stands before the registry and counts.
+    proxy: FaultProxy,
     name: String,
+    /// The bytes of all layers.
+    total: u64,
     layers: BTreeSet<String>,
     checksum: String,
     archives: Archives,
@@ -156,10 +210,16 @@ impl Bed {
         let (archives, checksum) = make_image(folder.path(), &layout);
         let registry = Registry::start_beside(RegistryKind::Plain, bench.engine.pid());
         registry.fill(&layout, "cut/short:1");
+        let pid = Some(bench.engine.pid());
+        let proxy = FaultProxy::start(pid, &registry.host(), |_| Fault::None);
         let before = Left::of(&bench);
+        let layers = layers_of(&layout);
+        let size = |name: &String| std::fs::metadata(layout.join("blobs/sha256").join(name));
         Some(Self {
-            name: format!("{}/cut/short:1", registry.host()),
-            layers: layers_of(&layout),
+            name: format!("{}/cut/short:1", proxy.host()),
+            total: layers.iter().map(|name| size(name).unwrap().len()).sum(),
+            layers,
+            proxy,
             bench,
             registry,
             checksum,
@@ -201,6 +261,26 @@ impl Bed {
         self.bench.engine.kill9();
         worker.join().unwrap();
         self.bench.engine.boot();
+        let checked = self.bench.run("system fsck --deep --repair");
+        assert_eq!(checked.code, 0, "{checked:?}");
+        let _ = self.bench.ok("system fsck --deep");
+    }
+
+    /// How much of the layers is here, whole or in part.
+    fn bytes_here(&self) -> u64 {
+        let data = self.bench.engine.data_root();
+        let blobs = self
+            .layers
+            .iter()
+            .map(|name| data.join("content/blobs/sha256").join(name));
+        let whole: u64 = blobs
+            .filter_map(|path| std::fs::metadata(path).ok())
+            .map(|m| m.len())
+            .sum();
+        let parts = names(&data.join("content/ingest")).into_iter();
+        let parts = parts.map(|name| std::fs::metadata(data.join("content/ingest").join(name)));
+        // Holes are not here.
+        whole + parts.map(|part| 512 * part.unwrap().blocks()).sum::<u64>()
     }
 
     fn pull(client: &mut Client, job: &Job) {
@@ -229,6 +309,16 @@ impl Bed {
         let (name, tag) = job.name.rsplit_once(':').unwrap();
         let path = format!("/v1.44/images/create?fromSrc=-&repo={name}&tag={tag}");
         let _ = client.request("POST", &path, Body::Bytes("application/x-tar", &bytes));
+    }
+
+    fn prune(client: &mut Client, _: &Job) {
+        let path = "/v1.44/images/prune?filters=%7B%22dangling%22%3A%5B%22false%22%5D%7D";
+        while client.post(path, None).is_ok() {}
+    }
+
+    fn push_loaded(client: &mut Client, job: &Job) {
+        Self::load(client, job);
+        Self::push(client, job);
     }
 
     fn remove(client: &mut Client, job: &Job) {

@@ -323,6 +323,8 @@ pub fn random(seed: u64, rare: usize) -> impl Fn(&Asked) -> Fault + Send + Sync 
             6 => Fault::Answer(503, vec![seconds], Vec::new()),
             7 => Fault::status(*random.pick(&[500, 502, 504])),
             8 => Fault::NoRange,
+            // The length is all that an answer to HEAD has: a wrong one there is no passing fault.
+            _ if asked.method == "HEAD" => Fault::HangUp,
             _ => Fault::Length(1000),
         }
     }

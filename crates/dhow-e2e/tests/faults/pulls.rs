@@ -40,7 +40,6 @@ fn what_always_goes_wrong_is_one_error() {
         Fault::Cut(1000),
         Fault::HangUp,
         Fault::Length(-1000),
-        Fault::Length(1000),
         Fault::status(404),
         Fault::status(403),
         Fault::status(500),
