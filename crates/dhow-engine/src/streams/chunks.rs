@@ -13,11 +13,16 @@ use crate::{Error, Result};
 /// How many chunks wait for a slow reader.
 const WAITING: usize = 4;
 
-/// Runs `work` on a thread that may block; what it puts is the stream. It is told by an error when nobody reads any
-/// more; an error of its own ends the stream.
+/// Runs `work` on a thread of its own; what it puts is the stream. It is told by an error when nobody reads any more; an
+/// error of its own ends the stream.
+///
+/// The thread is none of those that all blocking work shares: clients that read slowly, or no more and stay, would keep
+/// these from everybody else.
 pub(crate) fn written(work: impl FnOnce(&mut Chunks) -> Result<()> + Send + 'static) -> ByteStream {
     let (sender, receiver) = mpsc::channel(WAITING);
-    tokio::task::spawn_blocking(move || {
+    let told = sender.clone();
+    let thread = std::thread::Builder::new().name("archive".into());
+    let started = thread.spawn(move || {
         let (giving_back, used) = buffers::channel();
         let mut out = Chunks {
             sender,
@@ -29,6 +34,11 @@ pub(crate) fn written(work: impl FnOnce(&mut Chunks) -> Result<()> + Send + 'sta
             let _ = out.sender.blocking_send(Err(error));
         }
     });
+    if let Err(source) = started {
+        let step = "start a thread for";
+        // There is room for it: nothing was sent yet.
+        let _ = told.try_send(Err(Error::View { step, source }));
+    }
     receiver
 }
 
