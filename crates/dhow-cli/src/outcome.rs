@@ -2,6 +2,8 @@
 
 use std::io::Write;
 
+use dhow_terminal::harmless;
+
 use crate::command::{Arguments, Command};
 use crate::error::Error;
 
@@ -12,7 +14,7 @@ pub(crate) fn to_stdout(text: &str) -> Result<(), Error> {
 
 pub(crate) fn to_stderr(text: &str) {
     // Nowhere is left to report that reports cannot be written.
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", harmless(text));
 }
 
 /// Wrong flags; `meant` are paragraphs about what may have been meant.

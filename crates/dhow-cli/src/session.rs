@@ -7,6 +7,7 @@ use crate::autostart;
 use crate::error::{Error, Result};
 use dhow_client::Client;
 use dhow_client::{Config, Globals};
+use dhow_terminal::harmless;
 
 /// One run of the command line.
 pub(crate) struct Session {
@@ -47,8 +48,17 @@ impl Session {
             .to_owned()
     }
 
-    /// Writes to standard output.
+    /// Writes to standard output; a terminal shows the orders to it that images and registries may have put into what
+    /// they say.
     pub(crate) fn print(&self, text: &str) -> Result<()> {
+        match dhow_terminal::is_terminal(io::stdout()) {
+            true => self.print_bytes(harmless(text).as_bytes()),
+            false => self.print_bytes(text.as_bytes()),
+        }
+    }
+
+    /// Writes to standard output, orders to a terminal included: those are ours.
+    pub(crate) fn print_styled(&self, text: &str) -> Result<()> {
         self.print_bytes(text.as_bytes())
     }
 
@@ -71,7 +81,7 @@ impl Session {
     #[allow(clippy::unused_self, reason = "commands print through their session")]
     pub(crate) fn warn(&self, text: &str) {
         // Nowhere is left to report that reports cannot be written.
-        let _ = writeln!(io::stderr().lock(), "{text}");
+        let _ = writeln!(io::stderr().lock(), "{}", harmless(text));
     }
 
     /// Does `action` for every name, prints what it returns and goes on after errors; fails with all of them.

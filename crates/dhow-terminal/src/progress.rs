@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use serde::Deserialize;
 
+use crate::harmless::harmless;
 use crate::totals::Totals;
 use crate::units::human_size;
 
@@ -153,18 +154,19 @@ impl<W: Write> Progress<W> {
             return Ok(());
         }
         if !message.id.is_empty() {
-            write!(self.out, "{}: ", message.id)?;
+            write!(self.out, "{}: ", harmless(&message.id))?;
         }
         if !message.from.is_empty() {
-            write!(self.out, "(from {}) ", message.from)?;
+            write!(self.out, "(from {}) ", harmless(&message.from))?;
         }
+        let status = harmless(&message.status);
         match bar {
-            Some(bar) if terminal => write!(self.out, "{} {bar}{end}", message.status),
+            Some(bar) if terminal => write!(self.out, "{status} {bar}{end}"),
             _ if !message.progress.is_empty() => {
-                write!(self.out, "{} {}{end}", message.status, message.progress)
+                write!(self.out, "{status} {}{end}", harmless(&message.progress))
             }
             _ if !message.stream.is_empty() => write!(self.out, "{}{end}", message.stream),
-            _ => writeln!(self.out, "{}{end}", message.status),
+            _ => writeln!(self.out, "{status}{end}"),
         }
     }
 }

@@ -110,9 +110,9 @@ async fn tree(session: &Session, flags: &Parsed, request: Request) -> Result<()>
     };
     let warning = "WARNING: This is an experimental feature. The output may change and shouldn't be depended on.";
     if canvas.coloured {
-        session.println(&format!("\x1b[93m{warning}\x1b[0m"))?;
+        session.print_styled(&format!("\x1b[93m{warning}\x1b[0m\n"))?;
     } else {
         session.println(warning)?;
     }
-    session.print(&tree::draw(&images, canvas))
+    session.print_styled(&tree::draw(&images, canvas))
 }

@@ -70,7 +70,7 @@ async fn run(session: &Session, flags: &Parsed) -> Result<()> {
             if !once {
                 let text = render(&known, &names, &format, truncate)?;
                 // Home, the text with every line's rest cleared, then the rest of the screen.
-                session.print(&format!("\x1b[H{}\x1b[J", text.replace('\n', "\x1b[K\n")))?;
+                session.print_styled(&format!("\x1b[H{}\x1b[J", text.replace('\n', "\x1b[K\n")))?;
             }
         }
         if once && !known.is_empty() {
