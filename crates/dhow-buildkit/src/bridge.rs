@@ -46,12 +46,13 @@ impl Bridge {
         &self,
         id: &str,
         build: &Build,
-        order: Order,
+        mut order: Order,
         exports: Vec<Export>,
     ) -> Result<Outcome, Status> {
+        let client = self.0.taking_upload(&mut order, build).await?;
         let request = BuildRequest {
             id: id.to_owned(),
-            client: build.client.clone(),
+            client,
             listener: build.board.clone(),
             dockerfile: order.dockerfile,
             context: order.context,

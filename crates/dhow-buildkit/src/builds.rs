@@ -8,12 +8,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use dhow_builder::Client;
 use tokio::sync::{oneshot, watch};
 use tonic::Status;
 
 use crate::board::Board;
 use crate::order::Order;
+use crate::session::Session;
 
 /// How long a build is known after its end, and waited for before its beginning.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -43,7 +43,7 @@ impl Default for Shared {
 /// One build.
 pub(crate) struct Build {
     pub(crate) board: Arc<Board>,
-    pub(crate) client: Arc<dyn Client>,
+    pub(crate) client: Arc<Session>,
     bridge: Mutex<Bridge>,
 }
 
@@ -65,7 +65,7 @@ impl Builds {
     }
 
     /// Begins a build; it is over when what is given is dropped.
-    pub(crate) fn begin(&self, id: &str, client: Arc<dyn Client>) -> Result<Running, Status> {
+    pub(crate) fn begin(&self, id: &str, client: Arc<Session>) -> Result<Running, Status> {
         let build = Arc::new(Build {
             board: Arc::new(Board::default()),
             client,

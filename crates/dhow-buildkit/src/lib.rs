@@ -32,6 +32,7 @@ mod service;
 mod session;
 mod time;
 mod transport;
+mod upload;
 mod worker;
 
 pub use service::{BuildKit, BuildKitConfig, Error, Maker};

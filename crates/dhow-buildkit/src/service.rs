@@ -20,17 +20,19 @@ use http::HeaderMap;
 use prost::Message;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
 use tonic::service::Routes;
 
 use crate::bridge::Bridge;
-use crate::builds::Builds;
+use crate::builds::{Build, Builds};
 use crate::content::Content;
 use crate::control::Control;
 use crate::health::Health;
 use crate::history::History;
+use crate::order::Order;
 use crate::session::Sessions;
 use crate::transport::{self, MESSAGE};
-use crate::{board, id};
+use crate::{board, id, upload};
 
 /// What builds, as these services need it.
 pub trait Maker: Send + Sync + 'static {
@@ -116,6 +118,8 @@ pub(crate) struct Shared {
     pub(crate) builds: Builds,
     pub(crate) history: History,
     pub(crate) folders: Folders,
+    /// Where uploaded contexts are unpacked.
+    pub(crate) uploads: PathBuf,
     pub(crate) config: BuildKitConfig,
     /// The worker's id, which is the builder's.
     pub(crate) worker_id: String,
@@ -141,12 +145,21 @@ impl BuildKit {
         };
         let folders = Folders::open(config.folder.join("folders"), Limits::default())?;
         let history = History::new(config.db.clone(), make(config.folder.join("history"))?);
+        let uploads = config.folder.join("uploads");
+        // What a daemon that died has left.
+        if let Err(error) = std::fs::remove_dir_all(&uploads) {
+            if error.kind() != std::io::ErrorKind::NotFound {
+                return Err(Error::Folder(uploads, error));
+            }
+        }
+        let uploads = make(uploads)?;
         let shared = Arc::new(Shared {
             maker: config.maker.clone(),
             images: config.images.clone(),
             sessions: Sessions::new(folders.clone()),
             builds: Builds::default(),
             history,
+            uploads,
             folders,
             worker_id: worker_id(&config.folder),
             config,
@@ -233,6 +246,17 @@ fn worker_id(folder: &std::path::Path) -> String {
 }
 
 impl Shared {
+    /// The client of a build; one that uploads its context has it taken first.
+    pub(crate) async fn taking_upload(
+        &self,
+        order: &mut Order,
+        build: &Build,
+    ) -> Result<Arc<dyn Client>, Status> {
+        let client = build.client.clone();
+        let taken = upload::take(order, client, &self.folders, &self.uploads).await;
+        taken.map_err(|error| Status::unknown(error.to_string()))
+    }
+
     /// What clients are told of who builds here.
     pub(crate) fn worker(&self) -> control::types::WorkerRecord {
         crate::worker::record(self)

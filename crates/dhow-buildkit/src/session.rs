@@ -5,6 +5,9 @@ mod client;
 mod export;
 mod files;
 mod metadata;
+mod store;
+
+pub(crate) use files::Folder;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

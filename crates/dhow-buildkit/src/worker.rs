@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use bollard_buildkit_proto::moby::buildkit::v1::types::{BuildkitVersion, GcPolicy, WorkerRecord};
 use bollard_buildkit_proto::pb;
+use dhow_builder::Client;
 use dhow_builder::usage::{Comparison, Filter, PruneOptions};
 use dhow_distribution::Credentials;
 use dhow_oci::{Digest, Platform};

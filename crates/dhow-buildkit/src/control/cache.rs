@@ -126,7 +126,8 @@ fn record_of_folder(folder: &FolderUsage) -> control::UsageRecord {
 /// Filters as containerd writes them: `field==value,field~=value`; all conditions of one have to be met.
 fn filters(texts: &[String]) -> Result<Vec<Vec<Filter>>, Status> {
     let conditions = |text: &String| text.split(',').map(condition).collect();
-    texts.iter().map(conditions).collect()
+    let given = texts.iter().filter(|text| !text.is_empty());
+    given.map(conditions).collect()
 }
 
 fn condition(text: &str) -> Result<Filter, Status> {

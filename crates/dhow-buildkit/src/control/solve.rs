@@ -41,13 +41,14 @@ pub(super) async fn solve(
             &HashMap::new(),
         )?)
     };
-    let Some(order) = order else {
+    let Some(mut order) = order else {
         return Ok(control::SolveResponse::default());
     };
+    let client = shared.taking_upload(&mut order, &build).await?;
     let exports = order::exports(&request.exporters, &order.attestations)?;
     let build_request = BuildRequest {
         id: request.r#ref.clone(),
-        client: build.client.clone(),
+        client,
         listener: build.board.clone(),
         dockerfile: order.dockerfile,
         context: order.context,
@@ -127,7 +128,11 @@ fn response(outcome: &Outcome, exports: &[Export]) -> HashMap<String, String> {
     if let Some(image) = &outcome.image {
         add("containerimage.digest", image.digest.to_string());
     }
-    if let Some(config) = &outcome.config {
+    // Clients take the configuration's digest for the image's id where they are told it; here that is the manifest's.
+    let stored = exports
+        .iter()
+        .any(|export| matches!(export, Export::Image { .. }));
+    if let Some(config) = outcome.config.as_ref().filter(|_| !stored) {
         add("containerimage.config.digest", config.to_string());
     }
     if !outcome.names.is_empty() {

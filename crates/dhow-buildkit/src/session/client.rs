@@ -6,13 +6,18 @@ use bollard_buildkit_proto::moby::buildkit::secrets::v1::GetSecretRequest;
 use bollard_buildkit_proto::moby::buildkit::secrets::v1::secrets_client::SecretsClient;
 use bollard_buildkit_proto::moby::filesync::v1::CredentialsRequest;
 use bollard_buildkit_proto::moby::filesync::v1::auth_client::AuthClient;
-use dhow_builder::client::{Client, ClientError, ExportedFiles, Tree};
+use bollard_buildkit_proto::moby::upload::v1::BytesMessage;
+use bollard_buildkit_proto::moby::upload::v1::upload_client::UploadClient;
+use dhow_builder::client::{Client, ClientError, ClientStore, ExportedFiles, Tree};
 use dhow_builder::graph::LocalOp;
 use futures::future::BoxFuture;
 use tokio::net::UnixStream;
-use tonic::Code;
+use tokio::sync::mpsc;
+use tonic::{Code, Request};
 
-use super::{Session, origin};
+use super::{Session, metadata, origin};
+use crate::transport::MESSAGE;
+use crate::upload::Source;
 
 /// The largest secret.
 const SECRET: usize = 500 * 1024;
@@ -80,11 +85,43 @@ impl Client for Session {
         })
     }
 
+    fn store(&self, name: &str) -> Option<Arc<dyn ClientStore>> {
+        self.content(name)
+    }
+
     fn receive<'a>(
         &'a self,
         export: usize,
         files: ExportedFiles,
     ) -> BoxFuture<'a, Result<(), ClientError>> {
         Box::pin(self.take(export, files))
+    }
+}
+
+impl Source for Session {
+    fn pull<'a>(
+        &'a self,
+        id: &'a str,
+        take: &'a mut (dyn FnMut(BytesMessage) -> Result<(), ClientError> + Send),
+    ) -> BoxFuture<'a, Result<(), ClientError>> {
+        Box::pin(async move {
+            let failed = |status: tonic::Status| ClientError(status.message().to_owned());
+            // The client reads until this side ends; there is nothing to be said to it.
+            let (_keep, mut queue) = mpsc::channel::<BytesMessage>(1);
+            let outgoing = futures::stream::poll_fn(move |cx| queue.poll_recv(cx));
+            let mut request = Request::new(outgoing);
+            metadata::add(
+                request.metadata_mut(),
+                "urlpath",
+                [format!("/{id}").as_str()],
+            );
+            let mut client = UploadClient::with_origin(self.channel.clone(), origin())
+                .max_decoding_message_size(MESSAGE);
+            let mut pieces = client.pull(request).await.map_err(failed)?.into_inner();
+            while let Some(piece) = pieces.message().await.map_err(failed)? {
+                take(piece)?;
+            }
+            Ok(())
+        })
     }
 }

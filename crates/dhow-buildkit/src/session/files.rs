@@ -16,15 +16,31 @@ use super::{Session, metadata, origin};
 use crate::transport::MESSAGE;
 
 /// A synced folder as the builder sees it.
-struct Folder(Synced);
+pub(crate) struct Folder {
+    synced: Synced,
+    transferred: Option<u64>,
+}
+
+impl Folder {
+    pub(crate) fn new(synced: Synced, transferred: Option<u64>) -> Self {
+        Self {
+            synced,
+            transferred,
+        }
+    }
+}
 
 impl Tree for Folder {
     fn path(&self) -> &Path {
-        self.0.path()
+        self.synced.path()
+    }
+
+    fn transferred(&self) -> Option<u64> {
+        self.transferred
     }
 
     fn digest(&self, path: &Path) -> Option<Digest> {
-        self.0.digest(path)
+        self.synced.digest(path)
     }
 }
 
@@ -55,7 +71,9 @@ impl Session {
         let gone = |status: tonic::Status| ClientError(status.message().to_owned());
         let incoming = client.diff_copy(request).await.map_err(gone)?.into_inner();
         let incoming = incoming.map_err(|status| dhow_filesync::Error::Sender(said_by(&status)));
-        let received = dhow_filesync::receive(&self.folders, &key, incoming, replies, |_| {});
+        let mut bytes = 0;
+        let progress = |so_far| bytes = so_far;
+        let received = dhow_filesync::receive(&self.folders, &key, incoming, replies, progress);
         let synced = received.await.map_err(|error| {
             let text = match error {
                 dhow_filesync::Error::Sender(text) => text,
@@ -63,7 +81,7 @@ impl Session {
             };
             ClientError(text)
         })?;
-        Ok(Arc::new(Folder(synced)))
+        Ok(Arc::new(Folder::new(synced, Some(bytes))))
     }
 }
 
