@@ -65,6 +65,11 @@ fn python_images() {
 }
 
 #[test]
+fn python_builds() {
+    python("test_builds");
+}
+
+#[test]
 fn python_networks() {
     python("test_networks");
 }

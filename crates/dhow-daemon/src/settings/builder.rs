@@ -7,6 +7,9 @@ use dhow_builder::usage::{Bounds, Comparison, Filter, PruneOptions};
 use serde::Deserialize;
 use serde_json::Value;
 
+/// What is left free on the disk where nothing else is said, unless that is a larger part of a small one.
+const FREE: u64 = 4 << 30;
+
 /// The builder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BuilderSettings {
@@ -142,7 +145,7 @@ pub(super) fn settings(
             most: most.or(amount(&gc.default_keep_storage)?),
             free_percent: match amount(&gc.default_min_free_space)? {
                 Some(free) => percent(free, disk),
-                None => Bounds::default().free_percent,
+                None => percent(FREE, disk).min(Bounds::default().free_percent),
             },
             reserved: reserved.unwrap_or(0),
         }
@@ -253,7 +256,9 @@ mod tests {
     #[test]
     fn nothing_said_is_docker_s_default() {
         let settings = read(json!({})).unwrap();
-        assert_eq!(settings.bounds, Bounds::default());
+        // Four gibibytes of a thousand, rounded up.
+        assert_eq!(settings.bounds.free_percent, 1);
+        assert_eq!((settings.bounds.most, settings.bounds.reserved), (None, 0));
         assert_eq!(settings.entitlements, ["network.host", "device"]);
         assert!(settings.policy.is_empty() && settings.buildkit);
     }

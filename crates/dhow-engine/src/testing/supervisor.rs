@@ -189,6 +189,7 @@ impl Sim {
             finished_at,
         });
         inner.subscribers.clear();
+        inner.attached.clear();
     }
 
     fn end(&self, code: i32, signal: Option<i32>) {

@@ -91,8 +91,11 @@ impl Build {
             .as_ref()
             .map_or_else(Vec::new, |read| unused(&read.0, &order));
         let transcript = read.map(|(dockerfile, target)| {
-            let removes = order.removes;
-            Transcript::new(&dockerfile, target, Manner { removes })
+            let manner = Manner {
+                removes: order.removes,
+                labels: order.options.labels.clone(),
+            };
+            Transcript::new(&dockerfile, target, manner)
         });
         let telling = Arc::new(Telling::new(&builds, &order, transcript));
         let client = TarClient {

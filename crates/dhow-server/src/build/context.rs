@@ -15,7 +15,7 @@ use dhow_builder::client::{Client, ClientError, ExportedFiles, Tree};
 use dhow_builder::graph::LocalOp;
 use dhow_distribution::Credentials;
 use dhow_dockerfile::IgnorePatterns;
-use dhow_errdefs::ErrorKind;
+use dhow_errdefs::{ErrorKind, chain};
 use futures::future::BoxFuture;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, openat, unlinkat};
 use tokio::io::AsyncRead;
@@ -96,11 +96,10 @@ impl Context {
             ..UnpackOptions::default()
         };
         let archive = decompressed(BufReader::with_capacity(BUFFER, archive));
-        unpack(
-            archive.map_err(failed("read the build context"))?,
-            &into,
-            &options,
-        )?;
+        let archive = archive.map_err(failed("read the build context"))?;
+        // A bad archive counts as a failure of the engine's own, as in Docker.
+        unpack(archive, &into, &options)
+            .map_err(|error| ApiError::new(ErrorKind::System, chain(&error).to_string()))?;
         let (name, text) = find(&files, &self.name)?;
         (self.name, self.dockerfile) = (name, text);
         let ignore = [format!("{}.dockerignore", self.name), IGNORE.to_owned()];
@@ -359,6 +358,80 @@ impl Client for TarClient {
         match &self.session {
             Some(session) => session.receive(export, files),
             None => Box::pin(async { Err(ClientError("the client takes no files".into())) }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    fn archive(files: &[(&str, &str)]) -> Vec<u8> {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let root = open(folder.path()).unwrap();
+        let mut bytes = Vec::new();
+        dhow_archive::diff(root.as_fd(), &mut bytes).unwrap();
+        bytes
+    }
+
+    async fn unpack(parent: &Path, files: &[(&str, &str)], name: &str) -> Result<Context> {
+        let bytes = io::Cursor::new(archive(files));
+        Context::unpack(parent, "one", bytes, name).await
+    }
+
+    #[tokio::test]
+    async fn what_is_ignored_is_left_out_and_the_dockerfile_kept_apart() {
+        let parent = tempfile::tempdir().unwrap();
+        let files = [
+            ("Dockerfile", "FROM scratch"),
+            (".dockerignore", "*\n!keep\n!d/x\n"),
+            ("keep", "1"),
+            ("drop", "2"),
+            ("d/x", "3"),
+            ("d/y", "4"),
+            ("e/z", "5"),
+        ];
+        let context = unpack(parent.path(), &files, "Dockerfile").await.unwrap();
+        assert_eq!(context.dockerfile, b"FROM scratch");
+        let patterns = ["*", "!keep", "!d/x"].map(str::to_owned);
+        context.leave_out(&patterns).unwrap();
+        context.leave_out(&patterns).unwrap();
+        assert!(context.leave_out(&[]).is_err());
+        let there = |name: &str| context.files().join(name).exists();
+        assert!(there("keep") && there("d/x"));
+        for name in ["drop", "d/y", "e", "Dockerfile", ".dockerignore"] {
+            assert!(!there(name), "{name}");
+        }
+        let apart = std::fs::read(context.apart().join(IGNORE)).unwrap();
+        assert_eq!(apart, b"*\n!keep\n!d/x\n");
+        let folder = context.folder.clone();
+        tokio::task::spawn_blocking(move || drop(context))
+            .await
+            .unwrap();
+        // Removed by a thread of its own.
+        while folder.exists() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn the_dockerfile_is_found_inside_or_not_at_all() {
+        let parent = tempfile::tempdir().unwrap();
+        let secret = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(secret.path(), "FROM secret").unwrap();
+        let lower = [("dockerfile", "FROM lower")];
+        let context = unpack(parent.path(), &lower, "Dockerfile").await.unwrap();
+        assert_eq!(context.dockerfile, b"FROM lower");
+        let up = format!("../../../../../../../{}", secret.path().display());
+        for name in ["nosuch", up.as_str(), "."] {
+            assert!(unpack(parent.path(), &lower, name).await.is_err(), "{name}");
         }
     }
 }

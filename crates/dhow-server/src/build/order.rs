@@ -354,3 +354,92 @@ impl Drop for Entered {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    fn order(query: &str) -> Result<Order> {
+        let gateway = Some("172.17.0.1".parse().unwrap());
+        let query = Query::parse(query);
+        read(
+            ApiVersion::NEWEST,
+            &query,
+            &HeaderMap::new(),
+            false,
+            gateway,
+        )
+    }
+
+    #[test]
+    fn limits_are_read() {
+        let order = order(
+            "memory=67108864&memswap=-1&cpushares=2&cpuquota=5&cpusetcpus=0&shmsize=9&cgroupparent=/p\
+             &extrahosts=a:1.2.3.4&extrahosts=b:host-gateway&extrahosts=c=::1&networkmode=mine\
+             &ulimits=[{\"Name\":\"nofile\",\"Soft\":1,\"Hard\":2}]",
+        )
+        .unwrap();
+        let limits = order.options.limits;
+        assert_eq!(limits.memory, Some((67_108_864, -1)));
+        assert_eq!(limits.cpu, Some((2, 5, 0)));
+        assert_eq!(limits.cpuset, Some(("0".into(), String::new())));
+        assert_eq!(limits.shm_size, Some(9));
+        assert_eq!(limits.cgroup_parent.as_deref(), Some("/p"));
+        assert_eq!(limits.network.as_deref(), Some("mine"));
+        assert_eq!(limits.ulimits, [("nofile".to_owned(), 1, 2)]);
+        let hosts: Vec<String> = limits
+            .hosts
+            .iter()
+            .map(|(n, a)| format!("{n} {a}"))
+            .collect();
+        assert_eq!(hosts, ["a 1.2.3.4", "b 172.17.0.1", "c ::1"]);
+    }
+
+    #[test]
+    fn tags_are_whole_and_each_but_once() {
+        let order = order("t=a&t=a:latest&t=b:1&rm=0").unwrap();
+        let names: Vec<String> = order.tags.iter().map(|name| name.familiar()).collect();
+        assert_eq!(names, ["a:latest", "b:1"]);
+        assert!(!order.removes && !order.traces);
+        for query in ["t=A", "t=a%20b"] {
+            assert!(self::order(query).is_err(), "{query}");
+        }
+    }
+
+    #[test]
+    fn remote_contexts_are_told_apart() {
+        for (remote, git) in [
+            ("https://x.org/a.git", true),
+            ("https://x.org/a.git#main:dir", true),
+            ("git://x/a", true),
+            ("github.com/a/b", true),
+            ("git@x.org:a/b", true),
+            ("https://x.org/a.tar.gz", false),
+            ("http://x.org/Dockerfile", false),
+        ] {
+            assert_eq!(is_git(remote), git, "{remote}");
+        }
+        assert!(order("remote=/etc").is_err());
+        assert!(order("remote=file:///etc").is_err());
+    }
+
+    #[test]
+    fn outputs_are_of_the_kinds_that_a_client_can_take() {
+        let kinds = |text: &str| order(&format!("outputs={text}"));
+        let local = "[{\"Type\":\"local\"}]";
+        assert_eq!(
+            kinds(local).unwrap().exports,
+            [Export::Local { split: None }]
+        );
+        assert!(
+            kinds("[{\"Type\":\"cacheonly\"}]")
+                .unwrap()
+                .exports
+                .is_empty()
+        );
+        assert!(kinds("[{\"Type\":\"tar\"},{\"Type\":\"local\"}]").is_err());
+        assert!(kinds("[{\"Type\":\"registry\"}]").is_err());
+    }
+}

@@ -205,8 +205,10 @@ impl Listener for Telling {
             Form::Classic { .. } => {
                 if let Some(transcript) = &mut state.transcript {
                     transcript.take(&progress);
+                    self.text(&mut state);
+                } else if let Some(text) = plain(&progress) {
+                    self.say(&mut state, text);
                 }
-                self.text(&mut state);
             }
             Form::Traces(sessions) => {
                 let Some(trace) = sessions.trace(&progress) else {
@@ -216,6 +218,18 @@ impl Listener for Telling {
                 self.line(&mut state, &aux_message("moby.buildkit.trace", text.into()));
             }
         }
+    }
+}
+
+/// What is told of a build whose Dockerfile nobody here has seen: it came from an address.
+fn plain(progress: &Progress) -> Option<String> {
+    match progress {
+        Progress::Vertex(status) if status.completed.is_some() && status.error.is_empty() => {
+            let cached = if status.cached { " (cached)" } else { "" };
+            Some(format!("{}{cached}\n", status.name))
+        }
+        Progress::Log { bytes, .. } => Some(String::from_utf8_lossy(bytes).into_owned()),
+        _ => None,
     }
 }
 
