@@ -101,12 +101,17 @@ async fn tree(session: &Session, flags: &Parsed, request: Request) -> Result<()>
             "{name} is not yet supported with --tree"
         )));
     }
-    let images: Vec<ImageSummary> = session.client()?.json(request).await?;
-    let terminal = is_terminal(std::io::stdout());
+    let mut images: Vec<ImageSummary> = session.client()?.json(request).await?;
+    let dangling = flags
+        .list("filter")
+        .iter()
+        .any(|filter| filter.starts_with("dangling"));
+    if !flags.switch("all") && !dangling {
+        images.retain(|image| !image.repo_tags.is_empty());
+    }
     let canvas = tree::Canvas {
         columns: crate::session::columns(),
-        terminal,
-        coloured: terminal && variable("NO_COLOR").is_none(),
+        coloured: is_terminal(std::io::stdout()) && variable("NO_COLOR").is_none(),
     };
     let warning = "WARNING: This is an experimental feature. The output may change and shouldn't be depended on.";
     if canvas.coloured {

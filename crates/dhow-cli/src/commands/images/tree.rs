@@ -1,7 +1,7 @@
 //! `images --tree`: each image with its variants for platforms.
 
 use dhow_api::image::ImageSummary;
-use dhow_terminal::units::human_size;
+use dhow_terminal::units::human_size_with;
 use serde_json::Value;
 
 /// Spaces between columns.
@@ -21,8 +21,6 @@ const RESET: &str = "\x1b[0m";
 pub(super) struct Canvas {
     /// Its columns.
     pub(super) columns: usize,
-    /// Whether it is a terminal, on which columns that don't fit are left out.
-    pub(super) terminal: bool,
     /// Whether it has colours.
     pub(super) coloured: bool,
 }
@@ -36,15 +34,27 @@ struct Line {
     in_use: bool,
 }
 
+/// The least that the names' column is narrowed to before others are left out.
+const NARROWEST: usize = 12;
+/// What is drawn on at least.
+const LEAST: usize = 20;
+
 /// The whole output.
 pub(super) fn draw(images: &[ImageSummary], canvas: Canvas) -> String {
     let groups: Vec<Vec<Line>> = images.iter().map(lines).collect();
     let names = groups.iter().flatten().map(|line| width(&line.name));
-    let first = names.chain([HEADERS[0].len()]).max().unwrap_or_default();
+    let longest = names.chain([HEADERS[0].len()]).max().unwrap_or_default();
+    let columns = canvas.columns.max(LEAST);
+    // From all columns down to the names alone.
+    let others = |shown: usize| (1..shown).map(|at| GAP + wide(at)).sum::<usize>();
+    let shown = (2..=HEADERS.len())
+        .rev()
+        .find(|shown| columns >= others(*shown) + NARROWEST)
+        .unwrap_or(1);
     let page = Page {
         canvas,
-        first,
-        shown: shown(canvas, first),
+        first: longest.min(columns - others(shown)),
+        shown,
     };
     let mut text = page.head();
     for group in groups {
@@ -56,17 +66,9 @@ pub(super) fn draw(images: &[ImageSummary], canvas: Canvas) -> String {
     text
 }
 
-/// How many of the columns fit.
-fn shown(canvas: Canvas, first: usize) -> usize {
-    if !canvas.terminal {
-        return HEADERS.len();
-    }
-    let mut used = first;
-    let fits = |title: &&&str| {
-        used += GAP + title.len().max(if **title == "ID" { ID } else { 0 });
-        used <= canvas.columns
-    };
-    1 + HEADERS[1..].iter().take_while(fits).count()
+/// The width of a column that is not the names'.
+fn wide(at: usize) -> usize {
+    if at == 1 { ID } else { HEADERS[at].len() }
 }
 
 fn lines(image: &ImageSummary) -> Vec<Line> {
@@ -99,8 +101,8 @@ fn lines(image: &ImageSummary) -> Vec<Line> {
             cells: (at == last).then(|| {
                 [
                     short(&image.id),
-                    human_size(approximate(image.size)),
-                    human_size(content),
+                    size(approximate(image.size)),
+                    size(content),
                 ]
             }),
             in_use: at == last && in_use,
@@ -118,13 +120,17 @@ fn lines(image: &ImageSummary) -> Vec<Line> {
             style: if available { PLAIN } else { DIM },
             cells: Some([
                 short(one["ID"].as_str().unwrap_or_default()),
-                human_size(number(&one["Size"]["Total"])),
-                human_size(number(&one["Size"]["Content"])),
+                size(number(&one["Size"]["Total"])),
+                size(number(&one["Size"]["Content"])),
             ]),
             in_use: users(&one),
         });
     }
     lines
+}
+
+fn size(bytes: f64) -> String {
+    human_size_with(bytes, 3)
 }
 
 fn number(value: &Value) -> f64 {
@@ -151,6 +157,16 @@ fn platform(platform: &Value) -> String {
 /// How many columns a text takes; only the branches are not ASCII, and all of them are one column wide.
 fn width(text: &str) -> usize {
     text.chars().count()
+}
+
+fn cut(text: &str, most: usize) -> String {
+    if width(text) <= most {
+        return text.to_owned();
+    }
+    text.chars()
+        .take(most.saturating_sub(1))
+        .chain(['…'])
+        .collect()
 }
 
 struct Page {
@@ -191,29 +207,26 @@ impl Page {
         for (at, title) in HEADERS.iter().take(self.shown).enumerate() {
             let (gap, space) = match at {
                 0 => ("", self.first - width(title)),
-                1 => ("   ", ID - title.len()),
-                _ => ("   ", 0),
+                _ => ("   ", wide(at) - title.len()),
             };
             text += gap;
             text += &self.styled(BOLD, title);
-            // What follows the last one is not seen.
-            if at + 1 < self.shown {
-                text += &" ".repeat(space);
-            }
+            text += &" ".repeat(space);
         }
         text + "\n"
     }
 
     fn line(&self, line: &Line) -> String {
-        let mut text = self.styled(line.style, &line.name);
         let Some(cells) = &line.cells else {
-            return text + "\n";
+            let name = cut(&line.name, self.canvas.columns);
+            return self.styled(line.style, &name) + "\n";
         };
-        text += &" ".repeat(self.first - width(&line.name));
+        let name = cut(&line.name, self.first);
+        let mut text = self.styled(line.style, &name);
+        text += &" ".repeat(self.first - width(&name));
         let style = if line.style == DIM { DIM } else { PLAIN };
         for (at, cell) in cells.iter().enumerate().take(self.shown - 1) {
-            let wide = if at == 0 { ID } else { HEADERS[at + 1].len() };
-            text += &" ".repeat(GAP + wide.saturating_sub(cell.len()));
+            text += &" ".repeat(GAP + wide(at + 1).saturating_sub(cell.len()));
             text += &self.styled(style, cell);
         }
         if self.shown == HEADERS.len() {
@@ -232,5 +245,72 @@ impl Page {
             text += &" ".repeat(HEADERS[4].len() - seen);
         }
         text + "\n"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn images() -> Vec<ImageSummary> {
+        let variant = |platform: Value, available: bool, containers: Value| {
+            json!({
+                "ID": format!("sha256:{}", "b".repeat(64)),
+                "Kind": "image",
+                "Available": available,
+                "Size": {"Content": 1_290_000, "Total": 3_270_000},
+                "ImageData": {"Platform": platform, "Containers": containers},
+            })
+        };
+        let amd64 = json!({"os": "linux", "architecture": "amd64"});
+        let arm64 = json!({"os": "linux", "architecture": "arm64", "variant": "v8"});
+        let image = json!({
+            "Id": format!("sha256:{}", "a".repeat(64)),
+            "RepoTags": ["box:1", "localhost:5000/tools/box:latest"],
+            "Size": 3_280_000,
+            "Manifests": [
+                variant(amd64, true, json!(["c"])),
+                variant(arm64, false, json!([])),
+                {"Kind": "attestation", "ID": "sha256:c"},
+            ],
+        });
+        vec![serde_json::from_value(image).expect("an image")]
+    }
+
+    fn drawn(columns: usize) -> Vec<String> {
+        let canvas = Canvas {
+            columns,
+            coloured: false,
+        };
+        let text = draw(&images(), canvas);
+        text.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn rows_are_drawn_as_by_docker() {
+        let wanted = [
+            "                                                                                  Info ->  U In Use ",
+            "",
+            "IMAGE                             ID             DISK USAGE   CONTENT SIZE   EXTRA",
+            "localhost:5000/tools/box:latest",
+            "box:1                             aaaaaaaaaaaa       3.28MB         2.58MB   U    ",
+            "├─ linux/amd64                    bbbbbbbbbbbb       3.27MB         1.29MB   U    ",
+            "└─ linux/arm64/v8                 bbbbbbbbbbbb       3.27MB         1.29MB        ",
+            "",
+        ];
+        assert_eq!(drawn(100), wanted);
+    }
+
+    #[test]
+    fn names_are_cut_and_columns_left_out_as_by_docker() {
+        let wanted = [
+            "IMAGE               ID             DISK USAGE",
+            "localhost:5000/tools/box:latest",
+            "box:1               aaaaaaaaaaaa       3.28MB",
+        ];
+        assert_eq!(drawn(45)[2..5], wanted);
+        assert!(drawn(63)[2].ends_with("EXTRA") && drawn(62)[2].ends_with("CONTENT SIZE"));
+        assert_eq!(drawn(12)[3], "localhost:5…");
     }
 }
