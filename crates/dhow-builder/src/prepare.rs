@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::graph::Op;
 use crate::plan::{Context, Found, Plan, Planning, Problem, Source};
 use crate::request::{BuildRequest, Call, ContextSource, Outcome};
-use crate::resolve::{Files, Lookups, call, checks, files, remote, tell};
+use crate::resolve::{Lookups, call, checks, files, remote, tell};
 
 /// Fetches trees before there is a graph: contexts and Dockerfiles that are not the client's.
 pub trait Sources: Send + Sync {
@@ -47,28 +47,26 @@ pub async fn prepare(
         return Ok(Prepared::Answer(call::describe()));
     }
     let (remote, context) = remote::remote(request, sources).await?;
-    let read = files::files(request, remote.as_ref()).await?;
-    let dockerfile = match parse(&read.source.bytes) {
+    let (source, own) = files::definition(request, remote.as_ref()).await?;
+    let dockerfile = match parse(&source.bytes) {
         Ok(dockerfile) => dockerfile,
         Err(error) if request.options.call == Some(Call::Check) => {
-            return Ok(Prepared::Answer(call::broken(&error, &read.source)));
+            return Ok(Prepared::Answer(call::broken(&error, &source)));
         }
-        Err(error) => return Err(Problem::from(error).into_error(&read.source)),
+        Err(error) => return Err(Problem::from(error).into_error(&source)),
     };
+    if request.options.call == Some(Call::Targets) {
+        return Ok(Prepared::Answer(call::targets(&dockerfile, &source)));
+    }
     let preparing = Preparing {
         request,
         kit,
         dockerfile,
-        read,
+        source,
         build: Platform::host(),
     };
-    match request.options.call {
-        Some(Call::Targets) => Ok(Prepared::Answer(call::targets(
-            &preparing.dockerfile,
-            &preparing.read.source,
-        ))),
-        _ => preparing.finish(context).await,
-    }
+    let ignore = files::exclude(request, remote.as_ref(), own);
+    preparing.finish(context, ignore).await
 }
 
 /// A request whose Dockerfile is understood.
@@ -76,28 +74,30 @@ struct Preparing<'a> {
     request: &'a BuildRequest,
     kit: &'a BuilderConfig,
     dockerfile: Dockerfile,
-    read: Files,
+    source: Source,
     build: Platform,
 }
 
 impl Preparing<'_> {
-    async fn finish(self, context: Option<Context>) -> Result<Prepared, Error> {
+    async fn finish(
+        self,
+        context: Option<Context>,
+        ignore: impl Future<Output = Result<Vec<String>, Error>>,
+    ) -> Result<Prepared, Error> {
         let options = &self.request.options;
         let settings = checks::settings(&self.dockerfile, options)?;
-        let found = Found {
-            context: context.unwrap_or_else(|| self.context()),
-            ..Found::default()
-        };
         let lookups = Lookups {
             request: self.request,
             kit: self.kit,
             dockerfile: &self.dockerfile,
-            source: &self.read.source,
+            source: &self.source,
             build: &self.build,
         };
-        let found = lookups.all(found).await?;
-        let source = &self.read.source;
-        let findings = checks::findings(&self.dockerfile, &settings, &found, &self.read.exclude);
+        let (found, exclude) = futures::future::join(lookups.all(), ignore).await;
+        let (mut found, exclude) = (found?, exclude?);
+        found.context = context.unwrap_or_else(|| self.context(&exclude));
+        let source = &self.source;
+        let findings = checks::findings(&self.dockerfile, &settings, &found, &exclude);
         let plan = self.plan(&found);
         match options.call {
             Some(Call::Check) => {
@@ -120,11 +120,11 @@ impl Preparing<'_> {
         Ok(Prepared::Plan(Box::new(plan)))
     }
 
-    fn context(&self) -> Context {
+    fn context(&self, exclude: &[String]) -> Context {
         match &self.request.context {
             ContextSource::Local(name) => Context::Local {
                 name: name.clone(),
-                exclude: self.read.exclude.clone(),
+                exclude: exclude.to_vec(),
                 title: "[internal] load build context".into(),
             },
             _ => Context::Empty,
@@ -140,7 +140,7 @@ impl Preparing<'_> {
             build: &self.build,
             epoch: epoch(self.request)?,
         };
-        planning.plan(self.read.source.clone())
+        planning.plan(self.source.clone())
     }
 }
 

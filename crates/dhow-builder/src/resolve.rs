@@ -7,5 +7,4 @@ mod lookups;
 pub(crate) mod remote;
 pub(crate) mod tell;
 
-pub(crate) use files::Files;
 pub(crate) use lookups::Lookups;

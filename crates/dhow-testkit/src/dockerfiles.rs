@@ -2,8 +2,9 @@
 //!
 //! A case is a text file: lines of `key: value` first, then files, each after a line `-- PATH --`. The keys: `args` and
 //! `labels` (`NAME=value`, blanks between), `target`, `file` (the Dockerfile's name), `touch` (a file that is changed for a
-//! third build), `base` (an image built first, of what is below `base/`), `fails`, and `skip-reference` (why nothing is
-//! recorded). What was recorded is a JSON object a line.
+//! third build), `base` (an image built first, of what is below `base/`), `fails`, `skip-reference` (why nothing is recorded),
+//! `buildkit-only` (why the classic API is not asked), `steps-again` and `steps-touched` (how many steps that makes cached in
+//! its text, where that differs). What was recorded is a JSON object a line.
 
 use std::collections::BTreeMap;
 use std::path::Path;

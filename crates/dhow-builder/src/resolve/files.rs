@@ -22,33 +22,8 @@ pub(crate) const LARGEST: u64 = 16 << 20;
 /// Bytes that a transfer has besides a file's content: what BuildKit counts.
 const OVERHEAD: u64 = 2;
 
-/// What was read.
-#[derive(Debug)]
-pub(crate) struct Files {
-    /// The Dockerfile.
-    pub(crate) source: Source,
-    /// The patterns of what the context leaves out, as they are written.
-    pub(crate) exclude: Vec<String>,
-}
-
-/// Reads the Dockerfile and the ignore file.
-pub(crate) async fn files(request: &BuildRequest, remote: Option<&Remote>) -> Result<Files, Error> {
-    let (definition, ignore) =
-        futures::future::join(definition(request, remote), ignore(request, remote)).await;
-    let (source, own) = definition?;
-    let written = match own {
-        Some(own) => Some(own),
-        None => ignore?,
-    };
-    let exclude = match written {
-        Some(bytes) => patterns(&bytes)?,
-        None => Vec::new(),
-    };
-    Ok(Files { source, exclude })
-}
-
 /// The Dockerfile, and the ignore file of its own.
-async fn definition(
+pub(crate) async fn definition(
     request: &BuildRequest,
     remote: Option<&Remote>,
 ) -> Result<(Source, Option<Vec<u8>>), Error> {
@@ -148,7 +123,19 @@ fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// The context's `.dockerignore`.
+/// What the context leaves out: by the ignore file of the Dockerfile's own, else by the context's `.dockerignore`.
+pub(crate) async fn exclude(
+    request: &BuildRequest,
+    remote: Option<&Remote>,
+    own: Option<Vec<u8>>,
+) -> Result<Vec<String>, Error> {
+    let written = match own {
+        Some(own) => Some(own),
+        None => ignore(request, remote).await?,
+    };
+    written.map_or_else(|| Ok(Vec::new()), |bytes| patterns(&bytes))
+}
+
 async fn ignore(request: &BuildRequest, remote: Option<&Remote>) -> Result<Option<Vec<u8>>, Error> {
     if let Some(remote) = remote {
         return remote.read(".dockerignore");

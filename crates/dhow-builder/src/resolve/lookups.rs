@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use dhow_distribution::Credentials;
 use dhow_dockerfile::{Dockerfile, Lines, suggest};
 use dhow_errdefs::{Classify, ErrorKind};
 use dhow_oci::{Platform, Reference};
@@ -10,6 +9,7 @@ use futures::future::join_all;
 
 use crate::builder::BuilderConfig;
 use crate::error::Error;
+use crate::export::credentials;
 use crate::plan::{
     Base, Context, Found, FoundImage, Planning, Platforms, Problem, Replacement, Source, Survey,
     familiar, stage_names,
@@ -52,7 +52,8 @@ pub(crate) struct Lookups<'a> {
 
 impl Lookups<'_> {
     /// Looks up what the targets need, again and again while images bring instructions that need more.
-    pub(crate) async fn all(&self, mut found: Found) -> Result<Found, Error> {
+    pub(crate) async fn all(&self) -> Result<Found, Error> {
+        let mut found = Found::default();
         let mut asked = BTreeSet::new();
         loop {
             let places = self.places(&found).map_err(|p| p.into_error(self.source))?;
@@ -295,15 +296,7 @@ impl Lookups<'_> {
                 return Ok((image.target.digest, config));
             }
         }
-        let credentials = self.request.client.credentials(reference.domain()).await;
-        let credentials = match credentials {
-            Some((name, token)) if name.is_empty() => Credentials {
-                identity_token: token,
-                ..Credentials::default()
-            },
-            Some((name, password)) => Credentials::basic(name, password),
-            None => Credentials::anonymous(),
-        };
+        let credentials = credentials(self.request, reference.domain()).await;
         let remote = images
             .look_up(reference, Some(platform), &credentials)
             .await?;

@@ -66,18 +66,9 @@ pub(super) fn check(dockerfile: &Dockerfile, facts: &Facts<'_>, report: &mut Rep
             scope,
         };
         walk.stage(stage, report);
-        // Arguments end with their stage; variables don't.
+        // Arguments of a stage are there in those that stand on it.
         if let Some(name) = &stage.name {
-            let mut scope = walk.scope;
-            for step in &stage.steps {
-                if let Instruction::Arg(arguments) = &step.instruction {
-                    for argument in arguments {
-                        scope.values.remove(&argument.name);
-                        scope.names.retain(|name| *name != argument.name);
-                    }
-                }
-            }
-            ends.insert(name, scope);
+            ends.insert(name, walk.scope);
         }
     }
 }
