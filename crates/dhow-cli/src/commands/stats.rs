@@ -1,11 +1,13 @@
 //! `stats`: what containers use, live.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use dhow_api::container::ContainerSummary;
 use dhow_api::stats::Stats;
 use dhow_terminal::units::{bytes_size, human_size_with};
-use futures::future::join_all;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::runner;
@@ -13,7 +15,7 @@ use crate::command::{Arguments, Command, Completes};
 use crate::error::{Error, Result};
 use crate::session::Session;
 use dhow_client::request::escape;
-use dhow_client::{Client, Request};
+use dhow_client::{Client, Documents, Filters, Request};
 use dhow_format::{Layout, Row};
 use dhow_options::flags::{Flag, Parsed};
 
@@ -43,51 +45,123 @@ pub(crate) const COMMAND: Command = Command {
 
 const TYPE: &str = "*container.statsContext";
 
-/// The last sample of every container, in the order they are shown.
-type Samples = BTreeMap<usize, Stats>;
+/// The containers that are shown, and the last sample of each, in their order.
+#[derive(Default)]
+struct Board {
+    names: Vec<String>,
+    samples: BTreeMap<usize, Stats>,
+    /// Those that have ended, and are shown again when they are started again.
+    ended: HashSet<usize>,
+}
+
+impl Board {
+    /// The place of a container; `true` if it is a new one.
+    fn place(&mut self, name: &str) -> (usize, bool) {
+        match self.names.iter().position(|known| known == name) {
+            Some(at) => (at, false),
+            None => {
+                self.names.push(name.to_owned());
+                (self.names.len() - 1, true)
+            }
+        }
+    }
+
+    fn show(&mut self, at: usize, stats: Stats) {
+        if !self.ended.contains(&at) {
+            self.samples.insert(at, stats);
+        }
+    }
+}
 
 async fn run(session: &Session, flags: &Parsed) -> Result<()> {
     let client = session.client()?;
-    let names = names(client, flags).await?;
     let format = super::format_or(session, flags, "statsFormat");
     let truncate = !flags.switch("no-trunc");
-    let (sender, mut samples) = mpsc::channel(16);
     let once = flags.switch("no-stream");
-    let watch = join_all(
-        names
-            .iter()
-            .enumerate()
-            .map(|(at, name)| watch(client, at, name, once, sender.clone())),
-    );
-    drop(sender);
-    let show = async {
-        let mut known = Samples::new();
-        while let Some((at, stats)) = samples.recv().await {
-            known.insert(at, stats);
-            while let Ok((at, stats)) = samples.try_recv() {
-                known.insert(at, stats);
-            }
-            if !once {
-                let text = render(&known, &names, &format, truncate)?;
-                // Home, the text with every line's rest cleared, then the rest of the screen.
-                session.print_styled(&format!("\x1b[H{}\x1b[J", text.replace('\n', "\x1b[K\n")))?;
-            }
-        }
-        if once && !known.is_empty() {
-            session.print(&render(&known, &names, &format, truncate)?)
-        } else {
-            Ok(())
-        }
+    let all = flags.switch("all");
+    // Before the list is asked for, so that no container is missed that is started meanwhile.
+    let mut events = match flags.arguments.is_empty() && !once {
+        true => Some(lives(client, all).await?),
+        false => None,
     };
-    let (failures, shown) = tokio::join!(watch, show);
-    shown?;
-    crate::session::all_or(
-        failures
-            .into_iter()
-            .filter_map(Result::err)
-            .map(|e| e.to_string())
-            .collect(),
-    )
+    let mut board = Board::default();
+    let (sender, mut samples) = mpsc::channel(16);
+    let start = |at: usize, name: &str| watch(client, at, name.to_owned(), once, sender.clone());
+    let mut watched = FuturesUnordered::new();
+    for name in names(client, flags).await? {
+        let (at, _) = board.place(&name);
+        watched.push(start(at, &name));
+    }
+    let mut failures = Vec::new();
+    while events.is_some() || !watched.is_empty() {
+        tokio::select! {
+            event = next(&mut events) => match event? {
+                None => events = None,
+                Some(event) => {
+                    let (at, new) = board.place(event["Actor"]["ID"].as_str().unwrap_or_default());
+                    match event["Action"].as_str().unwrap_or_default() {
+                        "die" | "destroy" => {
+                            board.ended.insert(at);
+                            board.samples.remove(&at);
+                        }
+                        _ => {
+                            board.ended.remove(&at);
+                            if new {
+                                let name = board.names[at].clone();
+                                watched.push(start(at, &name));
+                            }
+                        }
+                    }
+                }
+            },
+            Some((at, stats)) = samples.recv() => board.show(at, stats),
+            Some((at, outcome)) = watched.next() => {
+                if let Err(error) = outcome {
+                    failures.push((at, error.to_string()));
+                }
+                if events.is_some() {
+                    // A container that is made anew under its name has another id.
+                    board.ended.insert(at);
+                    board.samples.remove(&at);
+                }
+            }
+        }
+        while let Ok((at, stats)) = samples.try_recv() {
+            board.show(at, stats);
+        }
+        if !once {
+            let text = render(&board.samples, &board.names, &format, truncate)?;
+            // Home, the text with every line's rest cleared, then the rest of the screen.
+            session.print_styled(&format!("\x1b[H{}\x1b[J", text.replace('\n', "\x1b[K\n")))?;
+        }
+    }
+    if once && !board.samples.is_empty() {
+        session.print(&render(&board.samples, &board.names, &format, truncate)?)?;
+    }
+    failures.sort();
+    crate::session::all_or(failures.into_iter().map(|(_, text)| text).collect())
+}
+
+/// The events by which a container comes to be shown, or is shown no more.
+async fn lives(client: &Client, all: bool) -> Result<Documents<Value>> {
+    let mut filters = Filters::default();
+    filters.add("type", "container");
+    let (comes, goes) = match all {
+        true => ("create", "destroy"),
+        false => ("start", "die"),
+    };
+    filters.add("event", comes);
+    filters.add("event", goes);
+    let request = Request::get("/events").filters(&filters);
+    Ok(Documents::new(client.send(request).await?))
+}
+
+/// The next event; never where none are asked for.
+async fn next(events: &mut Option<Documents<Value>>) -> Result<Option<Value>> {
+    match events {
+        Some(events) => Ok(events.next().await?),
+        None => std::future::pending().await,
+    }
 }
 
 async fn names(client: &Client, flags: &Parsed) -> Result<Vec<String>> {
@@ -106,34 +180,31 @@ async fn names(client: &Client, flags: &Parsed) -> Result<Vec<String>> {
 async fn watch(
     client: &Client,
     at: usize,
-    name: &str,
+    name: String,
     once: bool,
     samples: mpsc::Sender<(usize, Stats)>,
-) -> Result<()> {
-    let request = Request::get(format!("/containers/{}/stats", escape(name)))
+) -> (usize, Result<()>) {
+    let request = Request::get(format!("/containers/{}/stats", escape(&name)))
         .query("stream", if once { "0" } else { "1" });
-    let mut response = client.send(request).await?;
-    let mut pending = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        pending.extend_from_slice(&chunk);
-        let mut decoded = serde_json::Deserializer::from_slice(&pending).into_iter::<Stats>();
-        let mut latest = None;
-        while let Some(Ok(stats)) = decoded.next() {
-            latest = Some(stats);
-        }
-        let read = decoded.byte_offset();
-        pending.drain(..read);
-        if let Some(stats) = latest {
+    let watched = async {
+        let mut documents = Documents::new(client.send(request).await?);
+        while let Some(stats) = documents.next().await? {
             samples
                 .send((at, stats))
                 .await
                 .map_err(|_| Error::text("nobody shows the statistics any more"))?;
         }
-    }
-    Ok(())
+        Ok(())
+    };
+    (at, watched.await)
 }
 
-fn render(samples: &Samples, names: &[String], format: &str, truncate: bool) -> Result<String> {
+fn render(
+    samples: &BTreeMap<usize, Stats>,
+    names: &[String],
+    format: &str,
+    truncate: bool,
+) -> Result<String> {
     let layout = Layout {
         headers: &[
             ("Container", "CONTAINER"),
