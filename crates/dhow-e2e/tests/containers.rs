@@ -77,6 +77,18 @@ fn a_detached_container_lives_until_it_is_stopped() {
             b.words_ok(&["ps", "--format", "{{.Names}} {{.Image}} {{.State}}"]),
             "one busybox running"
         );
+        // It is followed until it has said so, which may be later than the start.
+        let mut logs = b.cli.command(b.engine.socket(), b.engine.home());
+        let mut logs = logs
+            .args(["logs", "-f", "one"])
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = [0; 8];
+        std::io::Read::read_exact(logs.stdout.as_mut().unwrap(), &mut said).unwrap();
+        logs.kill().unwrap();
+        logs.wait().unwrap();
+        assert_eq!(&said, b"started\n");
         assert_eq!(b.ok("logs one"), "started");
         assert_eq!(b.ok("exec one echo inside"), "inside");
         assert_eq!(b.words(&["exec", "one", "sh", "-c", "exit 7"]).code, 7);
