@@ -3,6 +3,7 @@
 //! This tree's engine is built in release mode and started privately; any other engine is named by its socket. Every
 //! engine does the same work in the same run and the table gives medians and the ratio to this tree's.
 
+mod builds;
 mod containers;
 mod fixtures;
 mod looking;
@@ -115,7 +116,14 @@ pub(crate) fn run(options: &Options) -> ExitCode {
             .map(|subject| subject.name.clone())
             .collect(),
     );
-    let measurements = [memory::ALL, containers::ALL, looking::ALL, pulls::ALL].concat();
+    let measurements = [
+        memory::ALL,
+        containers::ALL,
+        looking::ALL,
+        pulls::ALL,
+        builds::ALL,
+    ]
+    .concat();
     for measurement in measurements.iter().filter(|m| options.wants(m.name)) {
         let values: Vec<Result<f64, String>> = subjects
             .iter()

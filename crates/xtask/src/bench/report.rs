@@ -61,7 +61,7 @@ fn ratio(own: Option<f64>, theirs: f64, unit: &str) -> String {
     let Some(own) = own else {
         return format!("{:>9}", "-");
     };
-    let times = if unit.ends_with("/s") {
+    let times = if unit.ends_with("/s") || unit == "times" {
         own / theirs
     } else {
         theirs / own
