@@ -327,3 +327,6 @@ async fn blocking<T: Send + 'static>(
         .await
         .map_err(|_| Error::Cancelled)?
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,7 +43,7 @@ pub(super) struct Made(PathBuf);
 impl Made {
     /// A place where nothing is yet.
     pub(super) fn place(kit: &BuilderConfig) -> Result<Self, Error> {
-        let folder = kit.folder.join("exports");
+        let folder = kit.folder.join("work");
         let failed = |e| Error::file("make", folder.to_string_lossy(), e);
         DirBuilder::new()
             .recursive(true)
