@@ -65,6 +65,9 @@ impl Store {
         let loose_layers: Vec<(Digest, u64)> = loose_layers.collect();
         if options.repair && !(loose_blobs.is_empty() && loose_layers.is_empty()) {
             self.collect_garbage()?;
+            // What another collection is just removing is gone when it can be leased.
+            let loose = loose_blobs.iter().chain(&loose_layers);
+            drop(self.leases.take(loose.map(|(digest, _)| *digest)));
         }
         let mut found = Vec::new();
         let mut belongs_to_nobody = |kind: &str, digest: Digest, size: u64, is_there: bool| {

@@ -17,6 +17,7 @@ use crate::meter::Meter;
 use crate::records::{LeaseRecord, MOST_SOURCES, SourceRecord};
 use crate::room::is_full;
 use crate::store::{DocumentRef, Store};
+use crate::unpack::check_layers;
 use crate::{BaseImage, Error, Image, Progress, ProgressSender, Protection};
 
 /// A pull under way.
@@ -275,13 +276,7 @@ impl Pull<'_> {
         let selected = self.select(target, platform).await?;
         let digest = &selected.descriptor.digest;
         let diff_ids = &selected.config.rootfs.diff_ids;
-        if diff_ids.len() != selected.manifest.layers.len() {
-            return Err(Error::Invalid(format!(
-                "{digest} has {} layers, its config {}",
-                selected.manifest.layers.len(),
-                diff_ids.len()
-            )));
-        }
+        check_layers(digest, selected.manifest.layers.len(), diff_ids.len())?;
         for layer in &selected.manifest.layers {
             acceptable(layer)?;
         }

@@ -16,6 +16,24 @@ use crate::store::{Loaded, Store};
 /// How many layers are unpacked at the same time at most.
 const MOST_WORKERS: usize = 4;
 
+/// The most layers that an image may have: overlayfs joins 500 folders, some of which are a container's own.
+const MOST_LAYERS: usize = 490;
+
+/// Checks that the manifest `digest` has as many layers as its config tells of, and no more than can be mounted.
+pub(crate) fn check_layers(digest: &Digest, layers: usize, told: usize) -> Result<(), Error> {
+    if layers != told {
+        return Err(Error::Invalid(format!(
+            "{digest} has {layers} layers, its config {told}"
+        )));
+    }
+    if layers > MOST_LAYERS {
+        return Err(Error::Invalid(format!(
+            "{digest} has {layers} layers, which is more than {MOST_LAYERS}"
+        )));
+    }
+    Ok(())
+}
+
 /// A layer's number and what became of it.
 type Outcome = (usize, Result<Unpacked, Error>);
 
@@ -29,14 +47,7 @@ impl Store {
     ) -> Result<Option<Digest>, Error> {
         let diff_ids = &image.config.rootfs.diff_ids;
         let layers = &image.manifest.layers;
-        if layers.len() != diff_ids.len() {
-            return Err(Error::Invalid(format!(
-                "{} has {} layers, its config {}",
-                image.descriptor.digest,
-                layers.len(),
-                diff_ids.len()
-            )));
-        }
+        check_layers(&image.descriptor.digest, layers.len(), diff_ids.len())?;
         let chains = chain_list(diff_ids);
         let Some(top) = chains.last() else {
             return Ok(None);
