@@ -302,9 +302,16 @@ impl Store {
                 reference: target.digest.to_string(),
                 platform: platform.cloned().unwrap_or_else(Platform::host).to_string(),
             })?;
-        for layer in &loaded.manifest.layers {
-            if !self.content.contains(&layer.digest) {
-                return Err(Error::Archive(format!("{} is missing", layer.digest)));
+        let parts = std::iter::once(&loaded.manifest.config).chain(&loaded.manifest.layers);
+        for part in parts {
+            if !self.content.contains(&part.digest) {
+                return Err(Error::Archive(format!("{} is missing", part.digest)));
+            }
+            let (digest, size) = (part.digest, self.content.size(&part.digest)?);
+            if size != part.size {
+                let told = part.size;
+                let text = format!("{digest} has {size} bytes instead of {told}");
+                return Err(Error::Archive(text));
             }
         }
         Ok(loaded)
