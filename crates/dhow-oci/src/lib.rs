@@ -11,6 +11,7 @@ mod manifest;
 pub mod media_type;
 mod platform;
 mod reference;
+pub mod signal;
 
 pub use config::{ContainerConfig, Healthcheck, History, ImageConfig, RootFs};
 pub use descriptor::Descriptor;

@@ -18,6 +18,7 @@ pub mod table;
 pub mod time;
 
 use dhow_api::Map;
+use dhow_oci::signal;
 
 /// `a=b` and `c` as a map with an empty value for `c`.
 pub fn pairs(values: &[String]) -> Map<String> {
@@ -64,24 +65,18 @@ pub fn csv(line: &str) -> Result<Vec<String>, String> {
     Ok(fields)
 }
 
-const SIGNALS: [&str; 32] = [
-    "", "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2",
-    "PIPE", "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG",
-    "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
-];
-
 /// A signal's name without `SIG`.
 pub fn signal_name(number: i32) -> &'static str {
     usize::try_from(number)
         .ok()
-        .and_then(|number| SIGNALS.get(number))
+        .and_then(|number| signal::NAMES.get(number.checked_sub(1)?))
         .copied()
         .unwrap_or("TERM")
 }
 
 /// The names completion offers for signals.
 pub fn signal_names() -> impl Iterator<Item = String> {
-    SIGNALS.iter().skip(1).map(|name| format!("SIG{name}"))
+    signal::NAMES.iter().map(|name| format!("SIG{name}"))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::PathBuf;
 
 use clap::Args;
+use dhow_oci::signal;
 
 use super::Failed;
 use crate::spec::{
@@ -167,26 +168,10 @@ impl Update {
 
 /// `9`, `KILL`, `SIGKILL`, `RTMIN+3`.
 fn signal_number(text: &str) -> Option<i32> {
-    const NAMES: [&str; 31] = [
-        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2",
-        "PIPE", "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG",
-        "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
-    ];
-    if let Ok(number) = text.parse() {
-        return (0..=64).contains(&number).then_some(number);
+    match text.parse() {
+        Ok(number) => (0..=signal::LAST).contains(&number).then_some(number),
+        Err(_) => signal::number_of(text),
     }
-    let name = text.to_uppercase();
-    let name = name.strip_prefix("SIG").unwrap_or(&name);
-    if let Some(rest) = name.strip_prefix("RTMIN") {
-        let more: i32 = if rest.is_empty() {
-            0
-        } else {
-            rest.strip_prefix('+')?.parse().ok()?
-        };
-        return (0..=30).contains(&more).then_some(34 + more);
-    }
-    let at = NAMES.iter().position(|known| *known == name)?;
-    i32::try_from(at + 1).ok()
 }
 
 #[cfg(test)]
