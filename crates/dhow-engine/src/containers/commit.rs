@@ -1,6 +1,8 @@
 //! `commit`: a container's changes as an image.
 
+use std::io::{PipeReader, Read};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use dhow_image::{CommitOptions, Image, apply_changes};
@@ -115,33 +117,60 @@ fn make(services: &Services, record: &ContainerRecord, options: CommitOptions) -
         step: "read",
         source,
     };
-    let (mut layer, out) = std::io::pipe().map_err(failed)?;
+    let (pipe, out) = std::io::pipe().map_err(failed)?;
+    let mut layer = Whole {
+        pipe,
+        broken: Arc::default(),
+        cut: false,
+    };
+    let broken = layer.broken.clone();
     std::thread::scope(|scope| {
         let writer = std::thread::Builder::new()
             .name("diff".into())
-            .spawn_scoped(scope, move || services.snapshots.diff(&record.id, out))
+            .spawn_scoped(scope, move || {
+                let written = services.snapshots.diff(&record.id, &out);
+                // Told before the pipe ends.
+                broken.store(written.is_err(), Ordering::Release);
+                drop(out);
+                written
+            })
             .map_err(failed)?;
         let image = services
             .images
             .commit(Some(&parent), Some(&mut layer), options);
+        let cut = layer.cut;
         // The writer learns that nobody reads any more.
         drop(layer);
         let written = writer
             .join()
             .unwrap_or_else(|_| Err(dhow_snapshot::Error::NoSnapshot(record.id.clone())));
         match (image, written) {
-            (Ok(image), Ok(_)) => Ok(image),
-            // A layer that was cut off must not stay.
-            (Ok(image), Err(error)) => {
-                let removed = services
-                    .images
-                    .remove(&image.id.to_string(), true, true, &|_| None);
-                crate::lifecycle::report("remove image", removed.map(drop));
-                Err(error.into())
-            }
+            (Ok(image), _) => Ok(image),
+            // What the reader met is but the consequence.
+            (Err(_), Err(error)) if cut => Err(error.into()),
             (Err(error), _) => Err(error.into()),
         }
     })
+}
+
+/// A layer that ends in an error if whoever writes it failed: it must not be taken for a shorter one.
+struct Whole {
+    pipe: PipeReader,
+    broken: Arc<AtomicBool>,
+    /// Whether the reader was told.
+    cut: bool,
+}
+
+impl Read for Whole {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self.pipe.read(buffer)? {
+            0 if !buffer.is_empty() && self.broken.load(Ordering::Acquire) => {
+                self.cut = true;
+                Err(std::io::ErrorKind::UnexpectedEof.into())
+            }
+            length => Ok(length),
+        }
+    }
 }
 
 /// What the image's containers start with: what was asked for, changed by the instructions, the rest the container's.
@@ -246,6 +275,29 @@ fn fill_health(check: &mut dhow_oci::Healthcheck, own: dhow_oci::Healthcheck) {
     for (number, own) in numbers {
         if *number == 0 {
             *number = own;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    #[test]
+    fn a_layer_that_was_cut_off_ends_in_an_error() {
+        for broken in [false, true] {
+            let (pipe, mut out) = std::io::pipe().expect("a pipe");
+            let mut layer = Whole {
+                pipe,
+                broken: Arc::new(AtomicBool::new(broken)),
+                cut: false,
+            };
+            out.write_all(b"half").expect("room");
+            drop(out);
+            let mut text = Vec::new();
+            assert_eq!(layer.read_to_end(&mut text).is_err(), broken);
+            assert_eq!((text.as_slice(), layer.cut), (b"half".as_slice(), broken));
         }
     }
 }
