@@ -65,11 +65,11 @@ impl Store {
     pub(crate) fn load(
         self: &Arc<Self>,
         archive: impl Read,
-        platform: Option<&Platform>,
+        platforms: &[Platform],
         progress: &ProgressSender,
     ) -> Result<Vec<Image>, Error> {
         let hold = self.leases.hold();
-        let result = self.load_held(archive, platform, progress);
+        let result = self.load_held(archive, platforms, progress);
         drop(hold);
         // Blobs that belong to no image, or to one that failed.
         self.clear_up();
@@ -80,7 +80,7 @@ impl Store {
     fn load_held(
         self: &Arc<Self>,
         archive: impl Read,
-        platform: Option<&Platform>,
+        platforms: &[Platform],
         progress: &ProgressSender,
     ) -> Result<Vec<Image>, Error> {
         let read = Rc::new(Cell::new(0));
@@ -105,10 +105,16 @@ impl Store {
         // Everything is checked and unpacked before the first name is given.
         let mut loaded = Vec::new();
         for image in &named {
-            let chosen = self.complete(&image.target, platform)?;
-            self.unpack(&chosen, &|diff_id| {
-                let _ = progress.try_send(Progress::of(diff_id.short(), "Loading layer"));
-            })?;
+            let chosen = self.complete(&image.target, platforms.first())?;
+            let others = platforms.iter().skip(1);
+            let others: Result<Vec<Loaded>, Error> = others
+                .map(|platform| self.complete(&image.target, Some(platform)))
+                .collect();
+            for variant in others?.iter().chain([&chosen]) {
+                self.unpack(variant, &|diff_id| {
+                    let _ = progress.try_send(Progress::of(diff_id.short(), "Loading layer"));
+                })?;
+            }
             loaded.push(chosen);
         }
         let mut images = Vec::new();

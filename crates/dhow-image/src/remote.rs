@@ -120,6 +120,10 @@ async fn config(repository: &Repository, manifest: &Manifest) -> Result<ImageCon
         });
     }
     let bytes = repository.fetch_manifest(descriptor).await?;
-    serde_json::from_slice(&bytes)
-        .map_err(|e| Error::Invalid(format!("the config {} can't be read: {e}", descriptor.digest)))
+    serde_json::from_slice(&bytes).map_err(|e| {
+        Error::Invalid(format!(
+            "the config {} can't be read: {e}",
+            descriptor.digest
+        ))
+    })
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::Error;
 use crate::records::reference_of;
-use crate::store::Store;
+use crate::store::{Loaded, Store};
 
 const FULL_NAME: &str = "io.containerd.image.name";
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
@@ -29,12 +29,13 @@ impl Store {
     pub(crate) fn plan_save(
         &self,
         names: &[String],
-        platform: Option<&Platform>,
+        platforms: &[Platform],
     ) -> Result<Plan, Error> {
         let mut plan = Plan::default();
         for name in names {
             for (target, references) in self.saved(name)? {
-                self.plan_image(&mut plan, &target, &references, platform, name)?;
+                self.plan_image(&mut plan, &target, &references, platforms)
+                    .map_err(|error| named(error, name))?;
             }
         }
         Ok(plan)
@@ -73,21 +74,23 @@ impl Store {
         plan: &mut Plan,
         target: &Descriptor,
         references: &[Reference],
-        platform: Option<&Platform>,
-        name: &str,
+        platforms: &[Platform],
     ) -> Result<(), Error> {
-        let loaded = self
-            .choose(target, platform)?
-            .ok_or_else(|| Error::WrongPlatform {
-                reference: name.to_owned(),
-                platform: platform.cloned().unwrap_or_else(Platform::host).to_string(),
-            })?;
-        let root = if platform.is_some() {
-            &loaded.descriptor
-        } else {
-            target
+        let loaded = self.chosen(target, platforms.first())?;
+        // One variant stands alone; several stay in their index, without what was not asked for.
+        let (root, mut blobs) = match platforms {
+            [] => (target, self.reach(target).blobs),
+            [_] => (&loaded.descriptor, self.reach(&loaded.descriptor).blobs),
+            _ => {
+                let mut blobs = HashSet::from([target.digest]);
+                for platform in platforms {
+                    let one = self.chosen(target, Some(platform))?;
+                    blobs.extend(self.reach(&one.descriptor).blobs);
+                }
+                (target, blobs)
+            }
         };
-        let mut blobs: Vec<Digest> = self.reach(root).blobs.into_iter().collect();
+        let mut blobs: Vec<Digest> = blobs.drain().collect();
         blobs.retain(|digest| self.content.contains(digest) && plan.seen.insert(*digest));
         blobs.sort();
         plan.blobs.extend(blobs);
@@ -124,6 +127,15 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// The variant for a platform, or for this machine.
+    fn chosen(&self, target: &Descriptor, platform: Option<&Platform>) -> Result<Loaded, Error> {
+        self.choose(target, platform)?
+            .ok_or_else(|| Error::WrongPlatform {
+                reference: target.digest.to_string(),
+                platform: platform.cloned().unwrap_or_else(Platform::host).to_string(),
+            })
     }
 
     /// Writes the archive. Blocking.
@@ -165,6 +177,17 @@ impl Store {
     /// Blobs that must not go while the archive is written.
     pub(crate) fn lease_plan(&self, plan: &Plan) -> crate::lease::Lease {
         self.leases.take(plan.blobs.iter().copied())
+    }
+}
+
+/// The error with the name that was asked for in place of a digest.
+fn named(error: Error, name: &str) -> Error {
+    match error {
+        Error::WrongPlatform { platform, .. } => Error::WrongPlatform {
+            reference: name.to_owned(),
+            platform,
+        },
+        other => other,
     }
 }
 

@@ -438,11 +438,11 @@ async fn loaded_layers_stand_in_order() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let out = tokio::fs::File::create(file.path()).await.unwrap();
     let name = pulled.tags[0].familiar();
-    first.images.save(&[name], None, out).await.unwrap();
+    first.images.save(&[name], &[], out).await.unwrap();
 
     let archive = tokio::fs::File::open(file.path()).await.unwrap();
     let (sender, _messages) = progress();
-    let loaded = second.images.load(archive, None, &sender).await.unwrap();
+    let loaded = second.images.load(archive, &[], &sender).await.unwrap();
     assert_eq!(loaded[0].chain, pulled.chain);
     let lower = second.snapshots.view(&pulled.chain.unwrap()).unwrap().lower;
     for (n, layer) in lower.iter().rev().enumerate() {
@@ -470,7 +470,7 @@ async fn loaded_layers_stand_in_order() {
     );
     files.push(("manifest.json", images.as_bytes()));
     let archive = std::io::Cursor::new(fixture::tar(&files));
-    let error = third.images.load(archive, None, &sender).await;
+    let error = third.images.load(archive, &[], &sender).await;
     let text = chain(&error.map(|images| images.len()).unwrap_err()).to_string();
     assert!(
         text.starts_with("wrong diff id calculated on extraction"),

@@ -243,7 +243,7 @@ async fn archives_are_exchanged_with_skopeo() {
     let out = tokio::fs::File::create(path("saved.tar")).await.unwrap();
     store
         .images
-        .save(&["busybox:1".into()], None, out)
+        .save(&["busybox:1".into()], &[], out)
         .await
         .unwrap();
     skopeo(&[
@@ -260,7 +260,7 @@ async fn archives_are_exchanged_with_skopeo() {
         let second = common::store();
         let (sender, _collected) = progress();
         let archive = tokio::fs::File::open(path(file)).await.unwrap();
-        let loaded = second.images.load(archive, None, &sender).await.unwrap();
+        let loaded = second.images.load(archive, &[], &sender).await.unwrap();
         assert_eq!(loaded[0].tags, [parse(name)], "{file}");
         assert_eq!(loaded[0].chain, image.chain, "{file}");
     }

@@ -47,7 +47,7 @@ async fn save(store: &TestStore, names: &[&str]) -> Vec<u8> {
     let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
     let file = tempfile::NamedTempFile::new().unwrap();
     let out = tokio::fs::File::create(file.path()).await.unwrap();
-    store.images.save(&names, None, out).await.unwrap();
+    store.images.save(&names, &[], out).await.unwrap();
     std::fs::read(file.path()).unwrap()
 }
 
@@ -55,7 +55,7 @@ async fn load(store: &TestStore, archive: Vec<u8>) -> Result<(Vec<Image>, Vec<St
     let (sender, collected) = progress();
     let result = store
         .images
-        .load(std::io::Cursor::new(archive), None, &sender)
+        .load(std::io::Cursor::new(archive), &[], &sender)
         .await;
     drop(sender);
     let lines = collected

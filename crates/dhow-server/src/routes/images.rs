@@ -68,8 +68,8 @@ async fn of_one(
         let steps: Vec<_> = steps.iter().map(convert::image::history).collect();
         Ok(reply::ok(&steps))
     } else if let Some(name) = path.strip_suffix("/get") {
-        let platform = query.one_platform(version, "platform")?;
-        transfer::save(&images, vec![name.to_owned()], platform).await
+        let platforms = query.platforms(version, "platform")?;
+        transfer::save(&images, vec![name.to_owned()], platforms).await
     } else if let Some(name) = path.strip_suffix("/attestations")
         && !version.before(55)
     {

@@ -49,18 +49,24 @@ async fn pull(
     platform: Option<Platform>,
     credentials: Credentials,
 ) -> Result<Response> {
-    let reference = pull_reference(query.get("fromImage"), query.get("tag"))?;
+    let (name, tag) = (query.get("fromImage"), query.get("tag"));
     // Docker pulls every tag when none is named (`docker pull --all-tags`).
-    let every_tag = wants_every_tag(query.get("fromImage"), query.get("tag"));
+    if wants_every_tag(name, tag) {
+        let repository = Reference::parse(name)?;
+        return progress(Failure::Status, move |sender| async move {
+            let platform = platform.as_ref();
+            images
+                .pull_all(&repository, platform, &credentials, &sender)
+                .await?;
+            Ok(())
+        })
+        .await;
+    }
+    let reference = pull_reference(name, tag)?;
     progress(Failure::Status, move |sender| async move {
         images
             .pull(&reference, platform.as_ref(), &credentials, &sender)
             .await?;
-        if every_tag {
-            let note = "Only the tag latest was pulled: pulling all tags is not supported yet";
-            // Who reads nothing misses the note, and has the image all the same.
-            let _ = sender.send(Progress::line(note)).await;
-        }
         Ok(())
     })
     .await
@@ -149,10 +155,10 @@ async fn load(
     query: Query,
     request: Request,
 ) -> Result<Response> {
-    let platform = query.one_platform(version, "platform")?;
+    let platforms = query.platforms(version, "platform")?;
     let archive = request::reader(request);
     progress(Failure::Status, move |sender| async move {
-        images.load(archive, platform.as_ref(), &sender).await?;
+        images.load(archive, &platforms, &sender).await?;
         Ok(())
     })
     .await
@@ -163,7 +169,7 @@ async fn save_many(
     version: ApiVersion,
     query: Query,
 ) -> Result<Response> {
-    let platform = query.one_platform(version, "platform")?;
+    let platforms = query.platforms(version, "platform")?;
     let names = query.all("names");
     let names = names
         .iter()
@@ -171,19 +177,19 @@ async fn save_many(
         .filter(|name| !name.is_empty())
         .map(ToOwned::to_owned)
         .collect();
-    save(&images, names, platform).await
+    save(&images, names, platforms).await
 }
 
 /// Images as one archive.
 pub(super) async fn save(
     images: &Images,
     names: Vec<String>,
-    platform: Option<Platform>,
+    platforms: Vec<Platform>,
 ) -> Result<Response> {
     let (out, archive) = tokio::io::duplex(256 * 1024);
     let images = images.clone();
     let work = tokio::spawn(async move {
-        images.save(&names, platform.as_ref(), out).await?;
+        images.save(&names, &platforms, out).await?;
         Ok::<_, ApiError>(())
     });
     let body = archive_body(archive, AbortOnDropHandle::new(work)).await?;
