@@ -258,6 +258,18 @@ impl Pull<'_> {
         let _ = self.progress.send(progress).await;
     }
 
+    /// Checks that what is here already is as large as it is told to be; what is fetched is checked on the way.
+    fn is_of_its_size(&self, part: &Descriptor) -> Result<(), Error> {
+        match self.store.content.size(&part.digest) {
+            Ok(found) if found != part.size => Err(dhow_distribution::Error::Size {
+                expected: part.size,
+                found,
+            }
+            .into()),
+            _ => Ok(()),
+        }
+    }
+
     /// moby's text for what may be private or missing.
     fn denied(&self, error: dhow_distribution::Error) -> Error {
         let text = dhow_errdefs::chain(&error).to_string();
@@ -277,6 +289,10 @@ impl Pull<'_> {
         let digest = &selected.descriptor.digest;
         let diff_ids = &selected.config.rootfs.diff_ids;
         check_layers(digest, selected.manifest.layers.len(), diff_ids.len())?;
+        let parts = std::iter::once(&selected.manifest.config);
+        for part in parts.chain(&selected.manifest.layers) {
+            self.is_of_its_size(part)?;
+        }
         for layer in &selected.manifest.layers {
             acceptable(layer)?;
         }
