@@ -32,13 +32,14 @@ fn seconds() -> u64 {
     now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
 }
 
-/// Waits for the end of an exec, as the recorder did.
-fn exec_ended(engine: &Engine) {
+/// Waits for the end of the exec that the path is about, as the recorder did.
+fn exec_ended(engine: &Engine, path: &str) {
+    let id = path.split('/').find(|part| part.len() == 64).unwrap();
     let path = "/v1.51/events?since=1&filters=%7B%22event%22%3A%5B%22exec_die%22%5D%7D";
     let (status, mut events) = engine.client().stream("GET", path).unwrap();
     assert_eq!(status, 200);
     let mut line = String::new();
-    while !line.contains("exec_die") {
+    while !(line.contains("exec_die") && line.contains(id)) {
         line.clear();
         assert_ne!(events.read_line(&mut line).unwrap(), 0, "the events ended");
     }
@@ -69,10 +70,10 @@ fn every_recorded_exchange_is_answered_as_recorded() {
             let times = format!("since={begun}&until={}", seconds());
             replay.replace("since=1795225844&until=1795225964", &times);
         }
-        if exchange.name == "exec inspect after" {
-            exec_ended(&engine);
-        }
         let exchange = replay.prepare(&exchange);
+        if exchange.name == "exec inspect after" {
+            exec_ended(&engine, &exchange.path);
+        }
         let answer = ask(&mut client, &exchange);
         for difference in replay.compare(&exchange, &answer) {
             different.push(format!("{}: {difference}", exchange.name));
