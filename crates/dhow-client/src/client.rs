@@ -154,10 +154,15 @@ impl Client {
 
     /// Sends a request that turns the connection into a raw stream.
     pub async fn hijack(&self, request: Request) -> Result<Hijacked> {
+        self.upgrade(request, "tcp").await
+    }
+
+    /// Sends a request that makes a connection of another protocol of its own.
+    pub async fn upgrade(&self, request: Request, protocol: &str) -> Result<Hijacked> {
         let prefix = format!("/v{}", self.version_for(&request).await?);
         let request = request
             .header("Connection", "Upgrade")
-            .header("Upgrade", "tcp");
+            .header("Upgrade", protocol);
         let response = self.exchange(request, &prefix).await?;
         if response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
             return if response.status().is_success() {
