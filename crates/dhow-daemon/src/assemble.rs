@@ -138,6 +138,7 @@ fn registry_config(settings: &Settings) -> RegistryConfig {
         insecure: settings.registry.insecure.clone(),
         mirrors: settings.registry.mirrors.clone(),
         retries: settings.registry.attempts,
+        proxies: settings.registry.proxies.clone(),
         ..RegistryConfig::default()
     }
 }

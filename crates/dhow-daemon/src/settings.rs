@@ -8,6 +8,7 @@ mod file;
 mod flags;
 mod host;
 mod keys;
+mod proxies;
 mod table;
 
 use std::collections::BTreeMap;
@@ -145,6 +146,7 @@ pub(crate) struct RegistrySettings {
     pub(crate) insecure: Vec<String>,
     pub(crate) mirrors: Vec<String>,
     pub(crate) attempts: u32,
+    pub(crate) proxies: dhow_distribution::Proxies,
 }
 
 impl Settings {

@@ -13,7 +13,7 @@ use dhow_network::{AddressPool, Prefix};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::builder;
+use super::{builder, proxies};
 use super::{
     EngineSettings, Error, Host, Listen, Logs, NetworkSettings, Paths, RegistrySettings, Settings,
     Tls,
@@ -49,6 +49,8 @@ pub(super) struct Keys {
     hosts: Vec<String>,
     host_gateway_ip: Option<String>,
     host_gateway_ips: Vec<String>,
+    http_proxy: Option<String>,
+    https_proxy: Option<String>,
     icc: Option<bool>,
     init: bool,
     insecure_registries: Vec<String>,
@@ -64,7 +66,9 @@ pub(super) struct Keys {
     max_download_attempts: Option<u32>,
     mtu: Option<u32>,
     no_new_privileges: bool,
+    no_proxy: Option<String>,
     pidfile: Option<PathBuf>,
+    proxies: proxies::Section,
     raw_logs: bool,
     registry_mirrors: Vec<String>,
     runtimes: BTreeMap<String, Runtime>,
@@ -152,6 +156,12 @@ impl Keys {
             engine: self.engine()?,
             builder: builder.map_err(|text| wrong("builder", text))?,
             registry: RegistrySettings {
+                proxies: proxies::Section {
+                    http_proxy: self.http_proxy,
+                    https_proxy: self.https_proxy,
+                    no_proxy: self.no_proxy,
+                }
+                .proxies(self.proxies, |name| std::env::var(name).ok()),
                 insecure: self.insecure_registries,
                 mirrors: self.registry_mirrors,
                 attempts: self.max_download_attempts.unwrap_or(5).max(1),

@@ -105,7 +105,6 @@ const OWN_RUNTIME: &str = "there is no containerd: runtime and supervisor are bu
 const NFTABLES: &str = "only nftables is used, and only a table of its own";
 const NO_IPV6: &str = "networks have no IPv6 yet";
 const NO_SWARM: &str = "there is no swarm mode";
-const NO_PROXY: &str = "registries are reached directly";
 const KERNEL_PORTS: &str = "published ports are the kernel's work";
 const LATER: &str = "not supported yet";
 
@@ -451,9 +450,24 @@ pub(super) const SETTINGS: &[Setting] = &[
     ),
     nothing("firewall-backend", "firewall-backend", Kind::Text, NFTABLES),
     nothing("fixed-cidr-v6", "fixed-cidr-v6", Kind::Text, NO_IPV6),
-    nothing("http-proxy", "http-proxy", Kind::Text, NO_PROXY),
-    nothing("https-proxy", "https-proxy", Kind::Text, NO_PROXY),
-    nothing("no-proxy", "no-proxy", Kind::Text, NO_PROXY),
+    used(
+        "http-proxy",
+        "http-proxy",
+        Kind::Text,
+        "HTTP proxy URL to use for outgoing traffic",
+    ),
+    used(
+        "https-proxy",
+        "https-proxy",
+        Kind::Text,
+        "HTTPS proxy URL to use for outgoing traffic",
+    ),
+    used(
+        "no-proxy",
+        "no-proxy",
+        Kind::Text,
+        "Comma-separated list of hosts or IP addresses for which the proxy is skipped",
+    ),
     nothing("init-path", "init-path", Kind::Text, "the init is built in"),
     nothing(
         "ip-forward-no-drop",
@@ -531,7 +545,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "not implemented: containers' root would be the host's",
     ),
     used("", "builder", Kind::Document, ""),
-    nothing("", "proxies", Kind::Document, NO_PROXY),
+    used("", "proxies", Kind::Document, ""),
     nothing(
         "",
         "min-api-version",
