@@ -107,18 +107,13 @@ impl Exporting<'_> {
                 let result = self.tar(position, &telling).await;
                 telling.end(result)?;
             }
-            Export::Oci { names, tar, image } => {
-                let telling = self.telling("exporting to oci image format");
-                let result = self
-                    .layout(position, names, *tar, image, false, &telling)
-                    .await;
-                note(outcome, &telling.end(result)?, &[]);
-            }
-            Export::Docker { names, image } => {
-                let telling = self.telling("exporting to docker image format");
-                let result = self
-                    .layout(position, names, true, image, true, &telling)
-                    .await;
+            Export::Oci { .. } | Export::Docker { .. } => {
+                let kind = match export {
+                    Export::Docker { .. } => "docker",
+                    _ => "oci",
+                };
+                let telling = self.telling(&format!("exporting to {kind} image format"));
+                let result = self.layout(position, export, &telling).await;
                 note(outcome, &telling.end(result)?, &[]);
             }
         }
@@ -234,18 +229,20 @@ impl Exporting<'_> {
     async fn layout(
         &self,
         position: usize,
-        names: &[Reference],
-        tar: bool,
-        options: &ImageOptions,
-        docker: bool,
+        export: &Export,
         telling: &Telling,
     ) -> Result<Written, Error> {
+        let (names, tar, options, docker) = match export {
+            Export::Oci { names, tar, image } => (names, *tar, image, false),
+            Export::Docker { names, image } => (names, true, image, true),
+            _ => return Err(Error::invalid("this is no layout")),
+        };
         let (written, pause) = self.written(options, telling).await?;
         let started = Timestamp::now();
         let layout = layout::Layout {
             target: written.target.clone(),
             blobs: written.blobs.clone(),
-            names: names.to_vec(),
+            names: names.clone(),
             docker,
         };
         let kit = self.kit.clone();

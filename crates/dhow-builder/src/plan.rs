@@ -1,5 +1,6 @@
 //! Stages, arguments and base images become a graph, the image's configuration and its history.
 
+mod commands;
 mod configure;
 mod copy;
 mod draw;

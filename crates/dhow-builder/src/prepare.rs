@@ -26,6 +26,10 @@ pub trait Sources: Send + Sync {
 
 /// What a request comes to.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "lives for a moment, one at a time"
+)]
 pub enum Prepared {
     /// A plan that is to be solved and exported.
     Plan(Box<Plan>),

@@ -30,20 +30,8 @@ impl Configuring<'_> {
     ) -> Result<(), Problem> {
         match instruction {
             Instruction::Arg(arguments) => self.arguments(state, arguments)?,
-            Instruction::Cmd(command) => {
-                let words = state.command(command);
-                self.has_command = true;
-                state.image.config.args_escaped = true;
-                state.note(format!("CMD {}", quoted(&words)), false);
-                state.image.config.cmd = Some(words).filter(|words| !words.is_empty());
-            }
-            Instruction::Entrypoint(command) => {
-                let words = state.command(command);
-                state.note(format!("ENTRYPOINT {}", quoted(&words)), false);
-                state.image.config.entrypoint = Some(words).filter(|words| !words.is_empty());
-                if !self.has_command {
-                    state.image.config.cmd = None;
-                }
+            Instruction::Cmd(_) | Instruction::Entrypoint(_) | Instruction::Shell(_) => {
+                self.program(state, instruction);
             }
             Instruction::Env(pairs) => {
                 let pairs = self.pairs(state, pairs)?;
@@ -80,10 +68,6 @@ impl Configuring<'_> {
                 state.note(format!("MAINTAINER {name}"), false);
             }
             Instruction::Onbuild(trigger) => state.image.config.on_build.push(trigger.clone()),
-            Instruction::Shell(words) => {
-                state.image.config.shell.clone_from(words);
-                state.note(format!("SHELL [{}]", words.join(" ")), false);
-            }
             Instruction::StopSignal(name) => {
                 let name = self.expand(state, name)?;
                 if !is_signal(&name) {
@@ -112,6 +96,32 @@ impl Configuring<'_> {
             | Instruction::Workdir(_) => {}
         }
         Ok(())
+    }
+
+    /// What is run, and by which shell.
+    fn program(&mut self, state: &mut State, instruction: &Instruction) {
+        match instruction {
+            Instruction::Cmd(command) => {
+                let words = state.command(command);
+                self.has_command = true;
+                state.image.config.args_escaped = true;
+                state.note(format!("CMD {}", quoted(&words)), false);
+                state.image.config.cmd = Some(words).filter(|words| !words.is_empty());
+            }
+            Instruction::Entrypoint(command) => {
+                let words = state.command(command);
+                state.note(format!("ENTRYPOINT {}", quoted(&words)), false);
+                state.image.config.entrypoint = Some(words).filter(|words| !words.is_empty());
+                if !self.has_command {
+                    state.image.config.cmd = None;
+                }
+            }
+            Instruction::Shell(words) => {
+                state.image.config.shell.clone_from(words);
+                state.note(format!("SHELL [{}]", words.join(" ")), false);
+            }
+            _ => {}
+        }
     }
 
     fn expand(&self, state: &State, text: &str) -> Result<String, Problem> {

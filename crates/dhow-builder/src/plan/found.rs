@@ -42,7 +42,7 @@ impl FoundImage {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Replacement {
     /// An image.
-    Image(FoundImage),
+    Image(Box<FoundImage>),
     /// Files.
     Files(Context),
 }

@@ -238,11 +238,11 @@ impl Outline<'_> {
     /// An argument from before the first stage; false when there is none of that name.
     fn global(&mut self, name: &str) -> bool {
         for step in &self.dockerfile.arguments {
-            if let Instruction::Arg(arguments) = &step.instruction {
-                for argument in arguments.iter().filter(|argument| argument.name == name) {
-                    self.argument(argument, step.lines);
-                    return true;
-                }
+            if let Instruction::Arg(arguments) = &step.instruction
+                && let Some(argument) = arguments.iter().find(|one| one.name == name)
+            {
+                self.argument(argument, step.lines);
+                return true;
             }
         }
         false

@@ -54,7 +54,7 @@ fn base_variables(stage: &Stage, found: &Found) -> BTreeSet<String> {
         .filter(|((name, _), _)| Some(name) == by_name.as_ref())
         .map(|(_, image)| image);
     let replaced = match found.replacement(&familiar(&stage.base), &host) {
-        Some(Replacement::Image(image)) => Some(image),
+        Some(Replacement::Image(image)) => Some(&**image),
         _ => None,
     };
     for image in images.chain(replaced) {

@@ -148,7 +148,7 @@ impl Lookups<'_> {
             (Wanted::Image(name), Replacement::Image(image)) => {
                 let name = Reference::parse(name).map(|r| r.with_default_tag().canonical());
                 if let Ok(name) = name {
-                    found.images.insert((name, platform), image);
+                    found.images.insert((name, platform), *image);
                 }
             }
             (Wanted::Image(key) | Wanted::Context(key), replacement) => {
@@ -218,11 +218,11 @@ impl Lookups<'_> {
         let image = self.kit.images.resolve(id, Some(platform))?;
         let reference = Reference::parse(key).or_else(|_| Reference::parse("result"));
         let reference = reference.map_err(|error| Error::invalid(error.to_string()))?;
-        Ok(Replacement::Image(FoundImage {
+        Ok(Replacement::Image(Box::new(FoundImage {
             reference: reference.with_default_tag(),
             digest: image.target.digest,
             config: dhow_oci::ImageConfig::clone(&image.config),
-        }))
+        })))
     }
 
     /// An image: from the store unless it is not there or shall be pulled.
@@ -258,11 +258,11 @@ impl Lookups<'_> {
             ))
         });
         let (digest, config) = telling.end(result)?;
-        Ok(Replacement::Image(FoundImage {
+        Ok(Replacement::Image(Box::new(FoundImage {
             reference,
             digest,
             config,
-        }))
+        })))
     }
 
     /// What may have been meant: a stage, or an image that many use.
