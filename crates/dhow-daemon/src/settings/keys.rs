@@ -13,11 +13,11 @@ use dhow_network::{AddressPool, Prefix};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{builder, proxies};
 use super::{
     EngineSettings, Error, Host, Listen, Logs, NetworkSettings, Paths, RegistrySettings, Settings,
     Tls,
 };
+use super::{builder, proxies};
 
 pub(super) const DATA_ROOT: &str = "/var/lib/dhow";
 pub(super) const EXEC_ROOT: &str = "/run/dhow";
