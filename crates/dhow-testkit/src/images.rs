@@ -91,7 +91,7 @@ fn debian_suite() -> String {
 }
 
 /// The mirror that this machine's own apt uses, so that a machine with a mirror of its own keeps to it.
-fn debian_mirror() -> String {
+pub(crate) fn debian_mirror() -> String {
     let sources = fs::read_to_string("/etc/apt/sources.list.d/debian.sources").unwrap_or_default();
     let listed = sources
         .lines()

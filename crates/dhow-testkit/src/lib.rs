@@ -26,6 +26,7 @@ pub mod images;
 mod leaks;
 mod network;
 pub mod packages;
+mod plugins;
 pub mod reference;
 mod registry;
 pub mod scripted;
@@ -34,6 +35,7 @@ pub mod tokens;
 pub use cli::{Cli, Output};
 pub use engine::{Engine, EngineOptions, program};
 pub use leaks::Leaks;
+pub use plugins::{install_plugins, plugins};
 pub use registry::{Registry, RegistryKind};
 
 /// An address of every private engine's host that is not a loopback one: registries there are not taken for insecure.
