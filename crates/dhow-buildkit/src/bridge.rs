@@ -59,7 +59,7 @@ impl Bridge {
             named_contexts: order.named_contexts,
             options: order.options,
             exports,
-            cache_from: Vec::new(),
+            cache_from: order.cache_from,
             cache_to: Vec::new(),
         };
         let built = self.0.maker.build(request).await;
@@ -138,7 +138,10 @@ impl LlbBridge for Bridge {
         }
         let inputs = self.inputs(&request.frontend_inputs).await?;
         let attributes: Attributes = request.frontend_opt.into_iter().collect();
-        let order = Order::read(&request.frontend, &attributes, &inputs)?;
+        let mut order = Order::read(&request.frontend, &attributes, &inputs)?;
+        for entry in &request.cache_imports {
+            order.add_cache(&entry.r#type, &entry.attrs)?;
+        }
         if order.options.call.is_some() {
             let outcome = self.answer(&id, &build, order, Vec::new()).await?;
             return Ok(solved(gateway::Result {

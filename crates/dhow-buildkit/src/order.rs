@@ -9,7 +9,7 @@ mod limits;
 
 use std::collections::{BTreeMap, HashMap};
 
-use dhow_builder::request::{Call, ContextSource, DockerfileSource, NoCache, Options};
+use dhow_builder::request::{CacheSource, Call, ContextSource, DockerfileSource, NoCache, Options};
 use dhow_dockerfile::Network;
 use dhow_oci::{Digest, Platform};
 use tonic::Status;
@@ -28,6 +28,7 @@ pub(crate) struct Order {
     pub(crate) named_contexts: BTreeMap<String, ContextSource>,
     pub(crate) options: Options,
     pub(crate) attestations: BTreeMap<String, BTreeMap<String, String>>,
+    pub(crate) cache_from: Vec<CacheSource>,
 }
 
 /// Told, and no part of what is built.
@@ -63,11 +64,23 @@ impl Order {
             named_contexts: BTreeMap::new(),
             options: Options::default(),
             attestations: BTreeMap::new(),
+            cache_from: Vec::new(),
         };
         for (key, value) in attributes {
             order.attribute(key, value, inputs)?;
         }
         Ok(order)
+    }
+
+    /// One more place where results are looked for.
+    pub(crate) fn add_cache(
+        &mut self,
+        kind: &str,
+        attributes: &HashMap<String, String>,
+    ) -> Result<(), Status> {
+        let source = cache::source(kind, attributes)?;
+        self.cache_from.push(source);
+        Ok(())
     }
 
     fn attribute(
@@ -122,6 +135,7 @@ impl Order {
             "ulimit" => limits.ulimits = limits::ulimits(value)?,
             "hostname" => limits.hostname = Some(value.into()),
             "multi-platform" => options.multi_platform = truth(key, value)?,
+            "cache-imports" => self.cache_from.extend(cache::listed(value)?),
             "requestid" => options.call = Some(call(value)?),
             key if TOLD.contains(&key) => {}
             key => return Err(not_implemented(format!("the front end attribute {key:?}"))),

@@ -46,6 +46,12 @@ pub(super) async fn solve(
     };
     let client = shared.taking_upload(&mut order, &build).await?;
     let exports = order::exports(&request.exporters, &order.attestations)?;
+    let mut cache_from = order::sources(request.cache.as_ref())?;
+    for source in order.cache_from {
+        if !cache_from.contains(&source) {
+            cache_from.push(source);
+        }
+    }
     let build_request = BuildRequest {
         id: request.r#ref.clone(),
         client,
@@ -58,7 +64,7 @@ pub(super) async fn solve(
             ..order.options
         },
         exports: exports.clone(),
-        cache_from: order::sources(request.cache.as_ref())?,
+        cache_from,
         cache_to: order::targets(request.cache.as_ref())?,
     };
     let past = Past::begin(shared, &request, build.board.clone());
@@ -128,15 +134,18 @@ fn response(outcome: &Outcome, exports: &[Export]) -> HashMap<String, String> {
     if let Some(image) = &outcome.image {
         add("containerimage.digest", image.digest.to_string());
     }
-    // Clients take the configuration's digest for the image's id where they are told it; here that is the manifest's.
-    let stored = exports
-        .iter()
-        .any(|export| matches!(export, Export::Image { .. }));
-    if let Some(config) = outcome.config.as_ref().filter(|_| !stored) {
+    if let Some(config) = &outcome.config {
         add("containerimage.config.digest", config.to_string());
     }
     if !outcome.names.is_empty() {
         add("image.name", outcome.names.join(","));
+    }
+    // Clients take the configuration's digest for the image's id where they are told it; here that is the manifest's.
+    if exports
+        .iter()
+        .any(|export| matches!(export, Export::Image { .. }))
+    {
+        response.remove("containerimage.config.digest");
     }
     response
 }

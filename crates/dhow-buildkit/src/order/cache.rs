@@ -1,5 +1,7 @@
 //! Where results are looked for and written to besides here.
 
+use std::collections::HashMap;
+
 use bollard_buildkit_proto::moby::buildkit::v1::CacheOptions;
 use dhow_builder::request::{CacheSource, CacheTarget};
 use dhow_oci::Reference;
@@ -23,20 +25,43 @@ pub(crate) fn sources(cache: Option<&CacheOptions>) -> Result<Vec<CacheSource>, 
         sources.push(CacheSource::Registry(reference(Some(text))?));
     }
     for entry in &cache.imports {
-        sources.push(match entry.r#type.as_str() {
-            "registry" => CacheSource::Registry(reference(entry.attrs.get("ref"))?),
-            "local" => CacheSource::Local {
-                store: store(entry.attrs.get("src"), "src")?,
-                digest: entry
-                    .attrs
-                    .get("digest")
-                    .and_then(|text| text.parse().ok())
-                    .ok_or_else(|| invalid("local cache importer requires digest"))?,
-            },
-            other => return Err(not_implemented(format!("the cache importer {other:?}"))),
-        });
+        sources.push(source(&entry.r#type, &entry.attrs)?);
     }
     Ok(sources)
+}
+
+/// An entry of the list that front ends are given.
+#[derive(Debug, serde::Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Entry {
+    r#type: String,
+    #[serde(default)]
+    attrs: HashMap<String, String>,
+}
+
+/// Where results are looked for, as front ends are told: a list in JSON.
+pub(super) fn listed(text: &str) -> Result<Vec<CacheSource>, Status> {
+    let entries: Vec<Entry> = serde_json::from_str(text)
+        .map_err(|error| invalid(format!("failed to unmarshal cache-imports: {error}")))?;
+    entries
+        .iter()
+        .map(|entry| source(&entry.r#type, &entry.attrs))
+        .collect()
+}
+
+/// One such place.
+pub(super) fn source(kind: &str, attrs: &HashMap<String, String>) -> Result<CacheSource, Status> {
+    Ok(match kind {
+        "registry" => CacheSource::Registry(reference(attrs.get("ref"))?),
+        "local" => CacheSource::Local {
+            store: store(attrs.get("src"), "src")?,
+            digest: attrs
+                .get("digest")
+                .and_then(|text| text.parse().ok())
+                .ok_or_else(|| invalid("local cache importer requires digest"))?,
+        },
+        other => return Err(not_implemented(format!("the cache importer {other:?}"))),
+    })
 }
 
 /// Where results are written to.
