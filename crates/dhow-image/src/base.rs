@@ -48,6 +48,8 @@ pub struct BaseImage {
     pub layers: Vec<Descriptor>,
     /// Its configuration.
     pub config: Arc<ImageConfig>,
+    /// Whether anything had to be fetched or unpacked.
+    pub fetched: bool,
 }
 
 impl Store {

@@ -151,6 +151,7 @@ impl Store {
             manifest: loaded.descriptor,
             layers: loaded.manifest.layers.clone(),
             config: loaded.config,
+            fetched: done.fetched,
         };
         Ok((base, Protection(pull.lease)))
     }

@@ -1,4 +1,5 @@
-//! The directories of cache mounts: they outlive builds, and several commands may share one.
+//! The directories of cache mounts: they outlive builds, and several commands may share one. Repositories that were
+//! fetched are kept in the same way.
 
 use std::collections::HashMap;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -35,8 +36,10 @@ struct Directory {
 /// Which directory is wanted, and how it begins.
 #[derive(Debug, Clone)]
 pub(crate) struct MountWanted {
-    /// The mount's id.
+    /// The mount's id, or a repository's address.
     pub(crate) id: String,
+    /// Whether it is for a git repository.
+    pub(crate) git: bool,
     /// What it begins with: the digest of a root and a path.
     pub(crate) origin: Option<Digest>,
     /// How others share it.
@@ -161,6 +164,7 @@ impl CacheMounts {
         made.map_err(|e| Error::file("make", path.display().to_string(), e))?;
         let record = MountRecord {
             id: wanted.id.clone(),
+            git: wanted.git,
             created: Timestamp::now(),
             last_used: None,
             uses: 0,
@@ -291,6 +295,7 @@ fn name_of(wanted: &MountWanted, number: usize) -> String {
     let origin = wanted
         .origin
         .map_or(String::new(), |origin| origin.to_string());
-    let text = format!("{}\0{origin}\0{number}", wanted.id);
+    let kind = if wanted.git { "git" } else { "" };
+    let text = format!("{}\0{origin}\0{number}{kind}", wanted.id);
     crate::id::of(&Digest::of(text.as_bytes()))
 }

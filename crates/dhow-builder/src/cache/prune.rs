@@ -72,8 +72,14 @@ impl Cache {
                     usage: CacheUsage {
                         id: name.clone(),
                         parents: Vec::new(),
-                        kind: CacheKind::ExecCacheMount,
-                        description: format!("cached mount {} from exec", record.id),
+                        kind: match record.git {
+                            true => CacheKind::SourceGit,
+                            false => CacheKind::ExecCacheMount,
+                        },
+                        description: match record.git {
+                            true => format!("git snapshot for {}", record.id),
+                            false => format!("cached mount {} from exec", record.id),
+                        },
                         in_use,
                         shared: false,
                         mutable: true,

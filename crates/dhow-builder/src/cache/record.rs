@@ -58,11 +58,14 @@ impl Record for AliasRecord {
     const COLLECTION: &'static str = "build_aliases";
 }
 
-/// The directory of a cache mount, by the name of its folder.
+/// The directory of a cache mount, or a repository that was fetched, by the name of its folder.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct MountRecord {
-    /// The mount's id, as the Dockerfile has it.
+    /// The mount's id, as the Dockerfile has it; of a repository its address.
     pub(crate) id: String,
+    /// Whether it is a git repository.
+    #[serde(default)]
+    pub(crate) git: bool,
     pub(crate) created: Timestamp,
     #[serde(default)]
     pub(crate) last_used: Option<Timestamp>,

@@ -13,12 +13,13 @@ use std::time::Duration;
 
 use base64::Engine;
 use dhow_archive::fd::{is_dir, open_in_root};
-use dhow_oci::Digest;
+use dhow_dockerfile::MountSharing;
 use rustix::fs::{OFlags, fstat};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::Command;
 
 use super::{FolderTree, TempFolder};
+use crate::cache::MountWanted;
 use crate::client::Tree;
 use crate::copy::failed;
 use crate::error::Error;
@@ -53,17 +54,24 @@ pub(crate) async fn fetch(job: &Arc<Job>, op: &GitOp, told: &Told) -> Result<Arc
 async fn fetch_all(job: &Arc<Job>, op: &GitOp, told: &Told) -> Result<Arc<dyn Tree>, Error> {
     let remote = allowed(&op.remote)?;
     let folder = &job.cache.config.folder;
-    let known = Digest::of(op.remote.as_bytes());
-    let repository = folder.join("git").join(crate::id::of(&known));
+    // Two builds of one repository do it one after the other.
+    let wanted = MountWanted {
+        id: op.remote.clone(),
+        git: true,
+        origin: None,
+        sharing: MountSharing::Locked,
+        mode: 0o700,
+        uid: 0,
+        gid: 0,
+    };
+    let repository = job.cache.mounts.acquire(&wanted).await?;
     let scratch = TempFolder::new(&folder.join("work"))?;
     let agent = agent(job, scratch.path()).await?;
     let git = Git {
-        repository,
+        repository: repository.path.clone(),
         env: environment(job, op, agent.as_ref().map(|(path, _)| path.as_path())).await?,
         told,
     };
-    // Two builds of one repository do it one after the other.
-    let _alone = job.flights.board(&known).await;
     git.prepare().await?;
     let commit = git.fetch(&remote, op).await?;
     if let Some(expected) = &op.checksum
@@ -210,13 +218,29 @@ impl Git<'_> {
     /// Has an empty repository there, if it is new.
     async fn prepare(&self) -> Result<(), Error> {
         if self.repository.join("HEAD").exists() {
-            return Ok(());
+            return self.clear_up();
         }
-        std::fs::create_dir_all(&self.repository)
-            .map_err(|e| Error::file("make", "git repository", e))?;
         self.run(&self.repository, &["init", "--bare", "--quiet"])
             .await
             .map(drop)
+    }
+
+    /// Removes what a git that was killed has left: nobody else has the repository now.
+    fn clear_up(&self) -> Result<(), Error> {
+        let failed = |e| Error::file("clear up", "git repository", e);
+        for (folder, is_left) in [
+            (self.repository.clone(), ".lock"),
+            (self.repository.join("objects/pack"), "tmp_"),
+        ] {
+            for entry in std::fs::read_dir(folder).map_err(failed)? {
+                let entry = entry.map_err(failed)?;
+                let name = entry.file_name().to_string_lossy().into_owned();
+                if name.ends_with(is_left) || name.starts_with(is_left) {
+                    std::fs::remove_file(entry.path()).map_err(failed)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Fetches what is asked for; gives the commit.
@@ -238,7 +262,12 @@ impl Git<'_> {
             arguments.push("--depth=1");
         }
         arguments.extend(["--", remote, reference.as_str()]);
-        let fetched = self.run(&self.repository, &arguments).await;
+        let mut fetched = self.run(&self.repository, &arguments).await;
+        if matches!(&fetched, Err(error) if error.to_string().contains("shallow")) {
+            // A server of plain files gives all of the history or none.
+            arguments.retain(|argument| *argument != "--depth=1");
+            fetched = self.run(&self.repository, &arguments).await;
+        }
         if let (Err(error), true) = (&fetched, is_commit(&reference)) {
             // Not every server gives a commit by its number: then everything is fetched.
             tracing::debug!(%error, "fetching a commit by its number");

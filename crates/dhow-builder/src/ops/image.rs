@@ -14,7 +14,7 @@ use crate::graph::ImageOp;
 use crate::result::{Layer, Root};
 use crate::solve::{Job, Task, Told};
 
-/// Has the image here and unpacked, and tells how far its layers are.
+/// Has the image here and unpacked, and tells how far its layers are; says whether it was all here before.
 ///
 /// # Errors
 /// When it can't be fetched.
@@ -23,7 +23,7 @@ pub(crate) async fn fetch(
     op: &ImageOp,
     platform: &Platform,
     told: &Told,
-) -> Result<Root, Error> {
+) -> Result<(Root, bool), Error> {
     let reference = op.reference.with_digest(op.digest);
     let credentials = credentials(job, reference.domain()).await;
     let (sender, mut receiver) = mpsc::channel(64);
@@ -46,7 +46,7 @@ pub(crate) async fn fetch(
     let root = root_of(job, &base)?;
     job.protection().extend(crate::cache::digests(&root));
     drop(protection);
-    Ok(root)
+    Ok((root, !base.fetched))
 }
 
 /// The client's name and password for a registry.

@@ -319,6 +319,7 @@ async fn cache(
     };
     let wanted = MountWanted {
         id: id.clone(),
+        git: false,
         origin,
         sharing: *sharing,
         mode: *mode,

@@ -160,8 +160,8 @@ async fn carry_out_op(
     match &node.vertex.op {
         Op::Scratch => Ok((Value::Root(Root::default()), false)),
         Op::Image(op) => {
-            let root = ops::image::fetch(job, op, &node.vertex.platform, told).await?;
-            Ok((Value::Root(root), false))
+            let (root, cached) = ops::image::fetch(job, op, &node.vertex.platform, told).await?;
+            Ok((Value::Root(root), cached))
         }
         Op::Local(op) => {
             let started = jiff::Timestamp::now();

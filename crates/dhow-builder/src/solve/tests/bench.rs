@@ -11,13 +11,13 @@ use dhow_distribution::{Registry, RegistryConfig};
 use dhow_dockerfile::{Network, Security};
 use dhow_image::{Images, ImagesConfig};
 use dhow_metadata::Database;
-use dhow_oci::Platform;
+use dhow_oci::{Descriptor, Digest, Platform};
 use dhow_snapshot::Snapshots;
 use futures::future::BoxFuture;
 
 use crate::builder::BuilderConfig;
 use crate::cache::Cache;
-use crate::client::{Client, ClientError, Tree};
+use crate::client::{Client, ClientError, ClientStore, Tree};
 use crate::error::Error;
 use crate::executor::{Command, CommandMountKind, Executor, ExecutorError};
 use crate::graph::{
@@ -116,9 +116,13 @@ impl Bench {
 
     /// Solves the last vertex.
     pub(super) async fn solve(&self, graph: &Graph) -> Result<Root, Error> {
+        self.solve_in(&self.job(), graph).await
+    }
+
+    /// The same as part of a build.
+    pub(super) async fn solve_in(&self, job: &Arc<Job>, graph: &Graph) -> Result<Root, Error> {
         let target = VertexId(graph.vertices.len() - 1);
-        let job = self.job();
-        let roots = solve(&job, graph, &|_| None, &[target]).await?;
+        let roots = solve(job, graph, &|_| None, &[target]).await?;
         Ok(roots.into_iter().next().unwrap())
     }
 
@@ -303,9 +307,46 @@ impl Client for Files {
         Box::pin(async move { Ok(folder) })
     }
 
+    fn store(&self, name: &str) -> Option<Arc<dyn ClientStore>> {
+        let folder = self.root.join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        Some(Arc::new(Blobs(folder)))
+    }
+
     fn secret<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, ClientError>> {
         let secret = self.secrets.lock().unwrap().get(id).cloned();
         Box::pin(async move { Ok(secret) })
+    }
+}
+
+/// A content store of the client.
+struct Blobs(PathBuf);
+
+impl ClientStore for Blobs {
+    fn read<'a>(
+        &'a self,
+        digest: &'a Digest,
+        to: &'a mut (dyn std::io::Write + Send),
+    ) -> BoxFuture<'a, Result<(), ClientError>> {
+        Box::pin(async move {
+            let bytes = std::fs::read(self.0.join(digest.hex()));
+            let bytes = bytes.map_err(|e| ClientError(e.to_string()))?;
+            to.write_all(&bytes).map_err(|e| ClientError(e.to_string()))
+        })
+    }
+
+    fn write<'a>(
+        &'a self,
+        descriptor: &'a Descriptor,
+        mut file: std::fs::File,
+    ) -> BoxFuture<'a, Result<(), ClientError>> {
+        Box::pin(async move {
+            let mut bytes = Vec::new();
+            std::io::Read::read_to_end(&mut file, &mut bytes).unwrap();
+            assert_eq!(Digest::of(&bytes), descriptor.digest);
+            std::fs::write(self.0.join(descriptor.digest.hex()), bytes).unwrap();
+            Ok(())
+        })
     }
 }
 

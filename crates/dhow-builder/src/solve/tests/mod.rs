@@ -4,6 +4,7 @@
 mod bench;
 mod cache;
 mod copies;
+mod remote;
 mod runs;
 
 use std::sync::Arc;
