@@ -193,7 +193,10 @@ impl Store {
 
     /// After a failed pull: what can't be gone on with is removed, the rest is kept for the next attempt.
     async fn give_up(self: &Arc<Self>, target: &Digest, error: &Error) {
-        let passing = matches!(error, Error::Registry(_) | Error::Cancelled(_));
+        let passing = match error {
+            Error::Registry(error) => may_pass(error),
+            error => matches!(error, Error::Cancelled(_)),
+        };
         let (store, key, full) = (Arc::clone(self), target.to_string(), is_full(error));
         let collecting = tokio::task::spawn_blocking(move || {
             let lease = store.db.get::<LeaseRecord>(&key)?;
@@ -507,6 +510,20 @@ fn acceptable(layer: &Descriptor) -> Result<(), Error> {
             media_type: layer.media_type.clone(),
         }),
     }
+}
+
+/// Whether another attempt may end better than one that ended so: not where what the registry says can't be.
+fn may_pass(error: &dhow_distribution::Error) -> bool {
+    use dhow_distribution::Error;
+    !matches!(
+        error,
+        Error::Digest { .. }
+            | Error::Manifest { .. }
+            | Error::NotFound { .. }
+            | Error::Protocol { .. }
+            | Error::Size { .. }
+            | Error::TooLarge { .. }
+    )
 }
 
 /// Waits until all tasks are done or one has failed.
