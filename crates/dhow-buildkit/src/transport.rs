@@ -13,9 +13,10 @@ use tonic::body::Body;
 use tower::Service;
 
 /// Bytes of a stream that may be on their way.
-const STREAM_WINDOW: u32 = 1 << 20;
-/// Bytes of a connection that may be on their way.
-const CONNECTION_WINDOW: u32 = 4 << 20;
+const STREAM_WINDOW: u32 = 512 << 10;
+/// Bytes of a connection that may be on their way. Half of it is what small messages may cost beyond their bytes (each of
+/// a list of files is one), before the other side is taken for an attacker: ten lists that nobody reads have room.
+const CONNECTION_WINDOW: u32 = 64 << 20;
 /// Bytes of a request's or answer's head: patterns are sent there.
 const HEAD: u32 = 1 << 20;
 /// Calls at once on one connection.

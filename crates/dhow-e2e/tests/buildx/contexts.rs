@@ -124,3 +124,27 @@ fn targets_of_a_bake_build_on_each_other() {
     );
     assert_eq!(ran.ok(), "tool");
 }
+
+#[test]
+fn a_context_of_many_files_is_taken_and_kept() {
+    const FILES: usize = 20_000;
+    let Some(engine) = engine("a large context with buildx") else {
+        return;
+    };
+    let dockerfile = "FROM busybox\nARG N\nRUN --mount=type=bind,target=/s ls /s/d | wc -l > /n\n";
+    let folder = folder(&[("Dockerfile", dockerfile), ("d/0", "x")]);
+    for number in 1..FILES {
+        std::fs::write(folder.path().join(format!("d/{number}")), "x").unwrap();
+    }
+    build(&engine, folder.path(), &["-t", "many", "."]).ok();
+    let ran = run(
+        &engine,
+        folder.path(),
+        &["run", "--rm", "many", "cat", "/n"],
+    );
+    assert_eq!(ran.ok(), FILES.to_string());
+    std::fs::write(folder.path().join("d/7"), "changed").unwrap();
+    let again = build(&engine, folder.path(), &["-t", "many", "."]);
+    again.ok();
+    assert!(!again.stderr.contains(" CACHED"), "{}", again.stderr);
+}
