@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use dhow_buildkit::BuildKit;
 use dhow_content::ContentStore;
 use dhow_distribution::{Registry, RegistryConfig};
 use dhow_engine::{About, Collaborators, Engine, EngineConfig};
@@ -62,6 +63,7 @@ pub(crate) struct Assembled {
     pub(crate) registry: Registry,
     pub(crate) images: Images,
     pub(crate) builds: Builds,
+    pub(crate) buildkit: BuildKit,
 }
 
 /// Makes the folders of the state and of the run, for root alone.
@@ -124,12 +126,13 @@ pub(crate) fn assemble(settings: &Settings, stop: &CancellationToken) -> Result<
         db,
         registry: registry.clone(),
     };
-    let builds = builder::assemble(settings, &engine, stores, stop)?;
+    let (builds, buildkit) = builder::assemble(settings, &engine, stores, stop)?;
     Ok(Assembled {
         engine,
         registry,
         images,
         builds,
+        buildkit,
     })
 }
 

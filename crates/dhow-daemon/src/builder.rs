@@ -7,9 +7,10 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use dhow_builder::usage::PruneOptions;
+use dhow_builder::request::{BuildRequest, Outcome};
+use dhow_builder::usage::{CacheUsage, PruneOptions, Pruned};
 use dhow_builder::{Builder, BuilderConfig};
-use dhow_buildkit::{BuildKit, BuildKitConfig};
+use dhow_buildkit::{BuildKit, BuildKitConfig, Maker};
 use dhow_content::ContentStore;
 use dhow_distribution::Registry;
 use dhow_engine::Engine;
@@ -18,6 +19,7 @@ use dhow_image::Images;
 use dhow_metadata::Database;
 use dhow_server::Builds;
 use dhow_snapshot::Snapshots;
+use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use crate::assemble::{Error, folder};
@@ -41,7 +43,7 @@ pub(crate) fn assemble(
     engine: &Engine,
     stores: Stores,
     stop: &CancellationToken,
-) -> Result<Builds, Error> {
+) -> Result<(Builds, BuildKit), Error> {
     let root = settings.paths.data_root.join("builder");
     folder(&root, 0o700)?;
     let contexts = root.join("contexts");
@@ -64,7 +66,10 @@ pub(crate) fn assemble(
     })?;
     let steps = engine.steps();
     let buildkit = BuildKit::open(BuildKitConfig {
-        maker: Arc::new(builder.clone()),
+        maker: Arc::new(Telling {
+            builder: builder.clone(),
+            images: engine.images(),
+        }),
         images: stores.images,
         content: stores.content,
         db: stores.db,
@@ -74,15 +79,41 @@ pub(crate) fn assemble(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         stop: stop.clone(),
     })?;
-    Ok(Builds {
+    let builds = Builds {
         builder,
-        sessions: Arc::new(sessions::BuildKitSessions(buildkit)),
+        sessions: Arc::new(sessions::BuildKitSessions(buildkit.clone())),
         contexts,
         running: Default::default(),
+        images: engine.images(),
         steps: engine.steps(),
         experimental: settings.engine.experimental,
         buildkit: settings.builder.buildkit,
-    })
+    };
+    Ok((builds, buildkit))
+}
+
+/// The builder, and the engine that tells of the images it makes.
+struct Telling {
+    builder: Builder,
+    images: dhow_engine::images::Images,
+}
+
+impl Maker for Telling {
+    fn build(&self, request: BuildRequest) -> BoxFuture<'_, Result<Outcome, dhow_builder::Error>> {
+        Box::pin(async move {
+            let outcome = self.builder.build(request).await?;
+            self.images.built(&outcome.names);
+            Ok(outcome)
+        })
+    }
+
+    fn usage(&self) -> Result<Vec<CacheUsage>, dhow_builder::Error> {
+        self.builder.usage()
+    }
+
+    fn prune(&self, options: &PruneOptions) -> Result<Pruned, dhow_builder::Error> {
+        self.builder.prune(options)
+    }
 }
 
 /// Makes the folder anew: what a daemon that died has left in it is nobody's.
@@ -124,9 +155,9 @@ pub(crate) async fn prune(builder: Builder, rules: Vec<PruneOptions>, stop: Canc
 /// Trusts whom the system trusts.
 fn http_client() -> Result<reqwest::Client, String> {
     let tls = dhow_tls::client(Some(dhow_tls::Roots::system()), None)
-        .map_err(|error| dhow_errdefs::chain(&error).to_string())?;
+        .map_err(|error| chain(&error).to_string())?;
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .build()
-        .map_err(|error| dhow_errdefs::chain(&error).to_string())
+        .map_err(|error| chain(&error).to_string())
 }

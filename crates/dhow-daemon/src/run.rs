@@ -102,13 +102,14 @@ impl Life {
             registry,
             images,
             builds,
+            buildkit,
         } = assemble::assemble(settings, &stop)?;
         engine.restore().await.map_err(Error::Restore)?;
         let rules = settings.builder.policy.clone();
         let pruning = builder::prune(builds.builder.clone(), rules, stop.clone());
         tokio::spawn(pruning);
         let handles = Handles::new(&engine, registry, builds, stop.clone());
-        let serving = Serving::new(dhow_server::router(handles), stop.clone());
+        let serving = Serving::new(dhow_server::router(handles), buildkit, stop.clone());
         for socket in listeners.sockets.drain(..) {
             serving.listen(socket).map_err(Error::Serve)?;
         }

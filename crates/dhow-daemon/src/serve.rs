@@ -1,13 +1,16 @@
 //! Accepting connections, and seeing the last ones out.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use dhow_buildkit::BuildKit;
 use dhow_server::{ConnectionLimits, serve_connection};
+use rustix::net::RecvFlags;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -27,6 +30,8 @@ const EXHAUSTED: Duration = Duration::from_millis(100);
 #[derive(Clone)]
 pub(crate) struct Serving {
     router: Router,
+    /// For clients that speak gRPC at once, without asking for it by HTTP/1.1.
+    buildkit: BuildKit,
     stop: CancellationToken,
     connections: TaskTracker,
     remote: Arc<Semaphore>,
@@ -34,13 +39,14 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    /// Serves `router` until `stop` is cancelled.
-    pub(crate) fn new(router: Router, stop: CancellationToken) -> Self {
+    /// Serves `router`, and `buildkit` to those who begin with HTTP/2, until `stop` is cancelled.
+    pub(crate) fn new(router: Router, buildkit: BuildKit, stop: CancellationToken) -> Self {
         let idle = Idle::default();
         tokio::spawn(idle.clone().watch(idle::give_back));
         Self {
             idle,
             router,
+            buildkit,
             stop,
             connections: TaskTracker::new(),
             remote: Arc::new(Semaphore::new(REMOTE_CONNECTIONS)),
@@ -78,7 +84,7 @@ impl Serving {
     async fn unix(self, listener: UnixListener) {
         while let Some(accepted) = self.accept(listener.accept()).await {
             match accepted {
-                Ok((connection, _)) => self.begin(connection, ConnectionLimits::LOCAL, None),
+                Ok((connection, _)) => self.tell_apart(connection, ConnectionLimits::LOCAL, None),
                 Err(error) => refused(&error).await,
             }
         }
@@ -102,7 +108,7 @@ impl Serving {
             // An attached client whose host vanished is found out this way only.
             let _ = rustix::net::sockopt::set_socket_keepalive(&connection, true);
             let Some(Acceptor(acceptor)) = acceptor.clone() else {
-                self.begin(connection, ConnectionLimits::REMOTE, Some(permit));
+                self.tell_apart(connection, ConnectionLimits::REMOTE, Some(permit));
                 continue;
             };
             let serving = self.clone();
@@ -125,6 +131,34 @@ impl Serving {
         }
     }
 
+    /// Begins with whichever protocol the client does.
+    fn tell_apart<C>(
+        &self,
+        connection: C,
+        limits: ConnectionLimits,
+        permit: Option<tokio::sync::OwnedSemaphorePermit>,
+    ) where
+        C: Socket,
+    {
+        let serving = self.clone();
+        let connected = self.idle.connected();
+        self.connections.spawn(async move {
+            let limit = limits.header_timeout.unwrap_or(Duration::MAX);
+            let first = tokio::select! {
+                () = serving.stop.cancelled() => return,
+                first = tokio::time::timeout(limit, begins_with_http2(&connection)) => first,
+            };
+            // Who says nothing for too long is told so by the one who serves, or is gone.
+            if let Ok(Ok(true)) = first {
+                serving.buildkit.serve_grpc(connection).await;
+                drop((permit, connected));
+            } else {
+                drop(connected);
+                serving.begin(connection, limits, permit);
+            }
+        });
+    }
+
     fn begin<C>(
         &self,
         connection: C,
@@ -140,6 +174,34 @@ impl Serving {
             drop((permit, connected));
         });
     }
+}
+
+/// A connection of which the first bytes can be looked at before they are read.
+trait Socket: AsyncRead + AsyncWrite + AsFd + Unpin + Send + Sync + 'static {
+    /// Waits until there is something to read.
+    fn readable(&self) -> impl Future<Output = io::Result<()>> + Send;
+}
+
+impl Socket for UnixStream {
+    fn readable(&self) -> impl Future<Output = io::Result<()>> + Send {
+        Self::readable(self)
+    }
+}
+
+impl Socket for TcpStream {
+    fn readable(&self) -> impl Future<Output = io::Result<()>> + Send {
+        Self::readable(self)
+    }
+}
+
+/// Whether a client begins with HTTP/2's preface: no method of HTTP/1.1 begins like that.
+async fn begins_with_http2(connection: &impl Socket) -> io::Result<bool> {
+    const PREFACE: &[u8] = b"PRI";
+    connection.readable().await?;
+    let mut first = [0; PREFACE.len()];
+    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    let (length, _) = rustix::net::recv(connection, &mut first, flags)?;
+    Ok(first.get(..length) == Some(PREFACE))
 }
 
 /// A connection that could not be accepted: the client's loss, or ours for a moment.

@@ -3,7 +3,9 @@
 //! Each case was looked at on Docker Engine 28.5; the tests pass there too.
 #![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
 
-use std::path::Path;
+use std::io::{BufRead, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 
 use dhow_testkit::{Cli, Engine, Output, http::Body};
 use regex::Regex;
@@ -345,4 +347,135 @@ fn a_build_leaves_nothing_but_its_image() {
     assert_eq!(names("builder/contexts"), 0);
     assert_eq!(names("steps"), 0);
     assert_eq!(Cli::Docker.run(&engine, &["ps", "-aq"]).ok(), "");
+}
+
+/// Begins a build over a connection of its own; gives what it answers, as far as it is read.
+fn begin(engine: &Engine, query: &str, archive: &[u8]) -> std::io::BufReader<UnixStream> {
+    let mut stream = UnixStream::connect(engine.socket()).unwrap();
+    let length = archive.len();
+    let head = format!(
+        "POST /v1.47/build?{query} HTTP/1.1\r\nHost: d\r\nContent-Type: application/x-tar\r\nContent-Length: {length}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(archive).unwrap();
+    std::io::BufReader::new(stream)
+}
+
+/// Reads until a line has `text`.
+fn until(answer: &mut impl BufRead, text: &str) {
+    let mut seen = String::new();
+    while !seen.contains(text) {
+        assert!(answer.read_line(&mut seen).unwrap() > 0, "ended: {seen}");
+    }
+}
+
+#[test]
+fn a_build_is_cancelled_by_its_id_or_by_who_hangs_up() {
+    let Some(mut engine) = engine("a cancelled build") else {
+        return;
+    };
+    let archive = tar(&[("Dockerfile", "FROM busybox\nRUN echo begun; sleep 1000\n")]);
+    let mut answer = begin(&engine, "buildid=mine", &archive);
+    until(&mut answer, "\"begun");
+    let cancelled = engine.client().post("/v1.47/build/cancel?id=mine", None);
+    assert_eq!(cancelled.unwrap().status, 200);
+    until(&mut answer, "context canceled");
+    let mut answer = begin(&engine, "", &archive);
+    until(&mut answer, "\"begun");
+    drop(answer);
+    if engine.is_foreign() {
+        return;
+    }
+    // The engine waits for the end of all commands before its own.
+    assert!(engine.stop().success());
+    let steps = std::fs::read_dir(engine.data_root().join("steps"));
+    assert_eq!(steps.map_or(0, Iterator::count), 0);
+}
+
+#[test]
+fn the_command_of_a_build_ends_with_the_next_start_of_a_killed_engine() {
+    let Some(mut engine) = engine("a build whose engine is killed") else {
+        return;
+    };
+    if engine.is_foreign() {
+        return;
+    }
+    let dockerfile = "FROM busybox\nRUN --mount=type=tmpfs,target=/a/b echo begun; sleep 1000\n";
+    let archive = tar(&[("Dockerfile", dockerfile)]);
+    let mut answer = begin(&engine, "", &archive);
+    until(&mut answer, "\"begun");
+    let count = |path: PathBuf| std::fs::read_dir(path).map_or(0, Iterator::count);
+    let (run, scratch) = (
+        engine.root().join("run/steps"),
+        engine.data_root().join("steps"),
+    );
+    assert_eq!((count(run.clone()), count(scratch.clone())), (1, 1));
+    engine.kill9();
+    engine.boot();
+    assert_eq!((count(run), count(scratch)), (0, 0));
+    assert_eq!(count(engine.data_root().join("builder/contexts")), 0);
+    let cgroups = engine.cgroups();
+    let left = cgroups
+        .iter()
+        .filter(|group| group.to_string_lossy().contains("build-"));
+    assert_eq!(left.count(), 0, "{cgroups:?}");
+    let (status, messages) = post(
+        &engine,
+        "",
+        &tar(&[("Dockerfile", "FROM busybox\nRUN true\n")]),
+    );
+    assert_eq!(status, 200);
+    assert!(printed(&messages).contains("Successfully built"));
+}
+
+#[test]
+fn places_of_mounts_are_not_part_of_the_layer() {
+    let Some(engine) = engine("places of mounts") else {
+        return;
+    };
+    if engine.is_foreign() {
+        // The classic builder has no mounts.
+        return;
+    }
+    let dockerfile = "FROM busybox AS one\n\
+        RUN mkdir -m 700 /kept && touch -d @1000000000 /kept\n\
+        RUN --mount=type=tmpfs,target=/kept/new --mount=type=cache,target=/made/here \
+        --mount=from=busybox,source=/bin/busybox,target=/kept/file echo x > /made/here/y\n\
+        RUN ls -A /kept /made 2>&1; stat -c '%a %Y' /kept\n";
+    let (status, messages) = post(&engine, "", &tar(&[("Dockerfile", dockerfile)]));
+    assert_eq!(status, 200);
+    let text = printed(&messages);
+    assert!(text.contains("/made: No such file or directory"), "{text}");
+    assert!(text.contains("/kept:\n"), "{text}");
+    assert!(text.contains("700 1000000000\n"), "{text}");
+}
+
+#[test]
+fn what_was_built_and_pruned_is_told() {
+    let Some(engine) = engine("events of builds") else {
+        return;
+    };
+    let archive = tar(&[("Dockerfile", "FROM busybox\nRUN echo told > /x\n")]);
+    let (status, _) = post(&engine, "t=told:1", &archive);
+    assert_eq!(status, 200);
+    let pruned = engine.client().post("/v1.47/build/prune?all=1", None);
+    assert_eq!(pruned.unwrap().status, 200);
+    let now = std::time::SystemTime::now();
+    let now = now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let path = format!("/v1.47/events?since=1&until={}", now + 1);
+    let events = engine.client().get(&path).unwrap().text();
+    let told: Vec<String> = events
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .map(|event| {
+            let name = event["Actor"]["Attributes"]["name"].as_str();
+            let words = [&event["Type"], &event["Action"]].map(|word| word.as_str().unwrap());
+            format!("{} {} {}", words[0], words[1], name.unwrap_or_default())
+        })
+        .collect();
+    let has = |text: &str| told.iter().any(|event| event.starts_with(text));
+    assert!(has("image tag told:1"), "{told:?}");
+    assert!(has("builder prune"), "{told:?}");
+    // Its commands are no containers.
+    assert_eq!(has("container"), engine.is_foreign(), "{told:?}");
 }

@@ -157,25 +157,13 @@ fn flask_counts_in_redis() {
         built.stdout
     );
 
-    run(&engine, &["network", "create", "app"]);
-    run(
-        &engine,
-        &[
-            "run",
-            "-d",
-            "--net",
-            "app",
-            "--name",
-            "redis",
-            "redis:alpine",
-        ],
-    );
+    run(&engine, &["run", "-d", "--name", "redis", "redis:alpine"]);
     until(&engine, "redis", "Ready to accept connections");
     let port = "127.0.0.1:16500:5000";
     run(
         &engine,
         &[
-            "run", "-d", "--net", "app", "--name", "web", "-p", port, "web",
+            "run", "-d", "--link", "redis", "--name", "web", "-p", port, "web",
         ],
     );
     until(&engine, "web", "Running on");

@@ -104,6 +104,21 @@ impl Images {
         Ok(())
     }
 
+    /// Tells that a build has given an image these names.
+    pub fn built(&self, names: &[String]) {
+        for name in names {
+            match self.services.images.resolve(name, None) {
+                Ok(image) => {
+                    let name = Reference::parse(name)
+                        .map_or_else(|_| name.clone(), |name| name.with_default_tag().familiar());
+                    self.tell(&image, "tag", &name);
+                }
+                // Somebody has taken the name away already, and told so.
+                Err(error) => tracing::debug!(%error, "an image that was built is gone"),
+            }
+        }
+    }
+
     /// Removes a name, or an image with all its names.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use dhow_builder::{Builder, Client, Progress};
+use dhow_engine::images::Images;
 use dhow_engine::steps::Steps;
 use futures::future::BoxFuture;
 use http::HeaderMap;
@@ -51,6 +52,8 @@ pub struct Builds {
     pub contexts: PathBuf,
     /// Builds that can be cancelled by their id.
     pub running: Running,
+    /// The engine's images, which tell of what was built.
+    pub images: Images,
     /// What knows the host's address for containers.
     pub steps: Steps,
     /// Whether `squash` may be asked for.

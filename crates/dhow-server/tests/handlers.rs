@@ -116,6 +116,7 @@ fn engine(root: &Path) -> (Engine, Registry, Builds) {
         sessions: Arc::new(Nobody),
         contexts: root.join("builder/contexts"),
         running: Default::default(),
+        images: engine.images(),
         steps: engine.steps(),
         experimental: false,
         buildkit: true,

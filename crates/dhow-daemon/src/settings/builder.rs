@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// What is left free on the disk where nothing else is said, unless that is a larger part of a small one.
-const FREE: u64 = 4 << 30;
+const FREE: u64 = 1 << 30;
 
 /// The builder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn nothing_said_is_docker_s_default() {
         let settings = read(json!({})).unwrap();
-        // Four gibibytes of a thousand, rounded up.
+        // A gibibyte of a thousand, rounded up.
         assert_eq!(settings.bounds.free_percent, 1);
         assert_eq!((settings.bounds.most, settings.bounds.reserved), (None, 0));
         assert_eq!(settings.entitlements, ["network.host", "device"]);

@@ -38,6 +38,7 @@ pub(crate) struct Build {
     order: Order,
     request: BuildRequest,
     telling: Arc<Telling>,
+    context: Option<Arc<Context>>,
     /// Arguments that nothing in the Dockerfile asks for.
     unused: Vec<String>,
 }
@@ -99,7 +100,7 @@ impl Build {
         });
         let telling = Arc::new(Telling::new(&builds, &order, transcript));
         let client = TarClient {
-            context,
+            context: context.clone(),
             credentials: order.credentials.clone(),
             session,
         };
@@ -120,6 +121,7 @@ impl Build {
             order,
             request,
             telling,
+            context,
             unused,
         })
     }
@@ -154,8 +156,14 @@ impl Build {
             result = self.builds.builder.build(self.request) => result,
             () = running.cancelled.cancelled() => Err(Error::Cancelled),
         };
+        if let Some(context) = self.context {
+            context.remove().await;
+        }
         match result {
-            Ok(outcome) => telling.succeed(&self.order, &outcome, &self.unused),
+            Ok(outcome) => {
+                self.builds.images.built(&outcome.names);
+                telling.succeed(&self.order, &outcome, &self.unused);
+            }
             Err(error) => telling.fail(&error),
         }
     }

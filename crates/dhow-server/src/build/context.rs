@@ -38,7 +38,7 @@ const IGNORE: &str = ".dockerignore";
 #[derive(Debug)]
 pub(crate) struct Context {
     /// Removed with all that is in it.
-    folder: PathBuf,
+    folder: Mutex<PathBuf>,
     /// The Dockerfile's name in the folder of its own.
     pub(crate) name: String,
     /// What it says.
@@ -63,7 +63,7 @@ impl Context {
 
     fn new(parent: &Path, id: &str, dockerfile: &str) -> Result<Self> {
         let context = Self {
-            folder: parent.join(id),
+            folder: Mutex::new(parent.join(id)),
             name: dockerfile.to_owned(),
             dockerfile: Vec::new(),
             left_out: Mutex::new(None),
@@ -74,14 +74,34 @@ impl Context {
         Ok(context)
     }
 
+    fn folder(&self) -> PathBuf {
+        let folder = self.folder.lock().unwrap_or_else(PoisonError::into_inner);
+        folder.clone()
+    }
+
+    /// Removes all of it, at the end of its build.
+    pub(crate) async fn remove(&self) {
+        let folder = self.take();
+        let work = tokio::task::spawn_blocking(move || remove(&folder));
+        if let Err(error) = work.await {
+            tracing::warn!("remove a build context: {error}");
+        }
+    }
+
+    /// The folder, which is nobody's from now on.
+    fn take(&self) -> PathBuf {
+        let mut folder = self.folder.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *folder)
+    }
+
     /// The files that `COPY` takes.
     pub(crate) fn files(&self) -> PathBuf {
-        self.folder.join("files")
+        self.folder().join("files")
     }
 
     /// The Dockerfile and what belongs to it.
     pub(crate) fn apart(&self) -> PathBuf {
-        self.folder.join("dockerfile")
+        self.folder().join("dockerfile")
     }
 
     fn fill(mut self, archive: impl Read, room: u64) -> Result<Self> {
@@ -141,23 +161,28 @@ impl Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
-        let folder = std::mem::take(&mut self.folder);
-        let remove = move || {
-            let (Some(parent), Some(name)) = (folder.parent(), folder.file_name()) else {
-                return;
-            };
-            let removed = open(parent).and_then(|parent| {
-                let name = Path::new(name);
-                remove_tree(parent.as_fd(), name).map_err(ApiError::from)
-            });
-            if let Err(error) = removed {
-                tracing::warn!("remove a build context: {}", error.message);
-            }
-        };
-        match tokio::runtime::Handle::try_current() {
-            Ok(handle) => drop(handle.spawn_blocking(remove)),
-            Err(_) => remove(),
+        let folder = self.take();
+        if folder.as_os_str().is_empty() {
+            return;
         }
+        match tokio::runtime::Handle::try_current() {
+            Ok(handle) => drop(handle.spawn_blocking(move || remove(&folder))),
+            Err(_) => remove(&folder),
+        }
+    }
+}
+
+/// Removes a context's folder; blocking.
+fn remove(folder: &Path) {
+    let (Some(parent), Some(name)) = (folder.parent(), folder.file_name()) else {
+        return;
+    };
+    let removed = open(parent).and_then(|parent| {
+        let removed = remove_tree(parent.as_fd(), Path::new(name));
+        removed.map_err(ApiError::from)
+    });
+    if let Err(error) = removed {
+        tracing::warn!("remove a build context: {}", error.message);
     }
 }
 
@@ -411,7 +436,7 @@ mod tests {
         }
         let apart = std::fs::read(context.apart().join(IGNORE)).unwrap();
         assert_eq!(apart, b"*\n!keep\n!d/x\n");
-        let folder = context.folder.clone();
+        let folder = context.folder();
         tokio::task::spawn_blocking(move || drop(context))
             .await
             .unwrap();

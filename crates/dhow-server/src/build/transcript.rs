@@ -12,7 +12,7 @@
 //!  ---> 27dfe144cdbe            when it has ended
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use dhow_builder::Progress;
 use dhow_builder::progress::VertexStatus;
@@ -38,6 +38,8 @@ struct Told {
     stage: usize,
     base: Base,
     state: State,
+    /// Its vertices that have not ended.
+    under_way: HashSet<Digest>,
     /// What it printed before its turn.
     waiting: Vec<(u8, Vec<u8>)>,
     bytes: usize,
@@ -71,6 +73,8 @@ struct State {
     printed: bool,
     ended: bool,
     cached: bool,
+    /// Some of it was not in the cache.
+    missed: bool,
     failed: bool,
 }
 
@@ -187,9 +191,13 @@ impl Transcript {
         let step = &mut self.steps[number];
         step.state.failed |= !status.error.is_empty();
         if status.completed.is_some() && status.error.is_empty() {
-            step.state.ended = true;
-            step.state.cached = status.cached;
+            step.state.missed |= !status.cached;
+            step.under_way.remove(&status.digest);
+        } else {
+            step.under_way.insert(status.digest);
         }
+        step.state.ended = step.under_way.is_empty();
+        step.state.cached = step.state.ended && !step.state.missed;
         step.id = match (step.what, image_of(&status.name)) {
             (What::From, Some((_, id))) => id.to_owned(),
             _ => status.digest.short(),
@@ -214,7 +222,13 @@ impl Transcript {
             return Some(*number);
         }
         let lines = status.lines?;
-        let fits = |step: &Told| step.what != What::Metadata && step.lines.first == lines.first;
+        // An image is fetched for a `FROM`, or for what only takes something of it.
+        let image = image_of(&status.name).is_some();
+        let fits = |step: &Told| {
+            step.what != What::Metadata
+                && (step.what == What::From) == image
+                && step.lines.first == lines.first
+        };
         self.steps.iter().position(fits)
     }
 
@@ -224,7 +238,7 @@ impl Transcript {
         };
         self.steps[number].state.printed = true;
         self.advance(false);
-        if number == self.turn {
+        if number <= self.turn {
             let text = printed(stream, bytes);
             self.out.push(text);
             return;
@@ -367,6 +381,7 @@ impl Told {
             stage,
             base,
             state: State::default(),
+            under_way: HashSet::new(),
             waiting: Vec::new(),
             bytes: 0,
             id: String::new(),
@@ -462,7 +477,11 @@ mod tests {
         Progress::Vertex(VertexStatus {
             digest: digest(line),
             inputs: Vec::new(),
-            name: "[1/2] FROM docker.io/library/busybox:latest@sha256:0123456789abcdef".into(),
+            name: match line {
+                1 | 4 => "[1/2] FROM docker.io/library/busybox:latest@sha256:0123456789abcdef",
+                _ => "[2/2] RUN something",
+            }
+            .into(),
             lines: Some(Lines {
                 first: line,
                 last: line,
@@ -554,6 +573,25 @@ mod tests {
             text.ends_with(CLIPPED) || text.contains(CLIPPED.trim()),
             "clipped"
         );
+    }
+
+    #[test]
+    fn an_image_that_a_command_takes_from_is_not_the_command() {
+        let mut transcript = transcript();
+        transcript.take(&vertex(1, true, false));
+        let Progress::Vertex(mut status) = vertex(4, true, false) else {
+            unreachable!("a vertex");
+        };
+        let line = 3;
+        status.lines = Some(Lines {
+            first: line,
+            last: line,
+        });
+        transcript.take(&Progress::Vertex(status));
+        transcript.take(&vertex(line, false, false));
+        transcript.take(&print(line, "output\n"));
+        let text = told(&mut transcript);
+        assert!(text.ends_with("\noutput\n"), "{text}");
     }
 
     #[test]

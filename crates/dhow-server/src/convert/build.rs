@@ -90,16 +90,14 @@ pub(crate) fn prune(
     query: &Query,
     filters: BTreeMap<String, Vec<String>>,
 ) -> Result<PruneOptions> {
-    let old = |key| number(query, key);
-    let reserved = match number(query, "reserved-space")? {
-        // The name that it had before 1.48.
-        None => old("keep-storage")?,
-        some if version.before(48) => old("keep-storage")?.or(some).filter(|_| false),
-        some => some,
-    };
     let new = |key| match version.before(48) {
         true => Ok(None),
         false => number(query, key),
+    };
+    let reserved = match new("reserved-space")? {
+        // The name that it had before 1.48.
+        None => number(query, "keep-storage")?,
+        some => some,
     };
     Ok(PruneOptions {
         all: query.flag("all"),
@@ -130,7 +128,7 @@ fn unused_for(filters: &BTreeMap<String, Vec<String>>) -> Result<Option<Duration
     let given = |key: &str| filters.get(key).filter(|values| !values.is_empty());
     let (key, values) = match (given("unused-for"), given("until")) {
         (Some(_), Some(_)) => {
-            return Err("conflicting filters: unused-for and until are the same".into());
+            return Err("conflicting filters: \"until\" and \"unused-for\"".into());
         }
         (Some(values), None) => ("unused-for", values),
         (None, Some(values)) => ("until", values),
@@ -142,8 +140,12 @@ fn unused_for(filters: &BTreeMap<String, Vec<String>>) -> Result<Option<Duration
     if let Ok(duration) = parse_duration(value) {
         return Ok(Some(Duration::from_nanos(duration.unsigned_abs())));
     }
-    let time = dhow_engine::filters::parse_time(value, Timestamp::now())
-        .map_err(|error| format!("{key} filter: {error}"))?;
+    let time = dhow_engine::filters::parse_time(value, Timestamp::now()).map_err(|_| {
+        format!(
+            "\"{key}\" filter expects a duration (e.g., '24h') or a timestamp: failed to parse value as time or \
+             duration: {value:?}"
+        )
+    })?;
     let ago = Timestamp::now().duration_since(time);
     Ok(Some(Duration::try_from(ago).unwrap_or_default()))
 }

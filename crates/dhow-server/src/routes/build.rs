@@ -5,7 +5,8 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::post;
 use dhow_engine::events::{EventKind, Events};
-use http::{HeaderMap, StatusCode, header};
+use dhow_errdefs::ErrorKind;
+use http::{StatusCode, header};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 
 use super::block;
@@ -66,32 +67,39 @@ async fn prune(
 /// `POST /session`: the connection becomes one on which the client answers.
 async fn session(State(builds): State<Builds>, mut request: Request) -> Result<Response> {
     let headers = request.headers().clone();
-    given_away(&mut request, "h2c", move |connection| async move {
+    let kind = ErrorKind::InvalidArgument;
+    given_away(&mut request, kind, move |connection| async move {
         builds.sessions.session(connection, headers).await;
     })
 }
 
 /// `POST /grpc`: the connection becomes one of BuildKit's services.
 async fn grpc(State(builds): State<Builds>, mut request: Request) -> Result<Response> {
-    given_away(&mut request, "h2c", move |connection| async move {
+    let kind = ErrorKind::System;
+    given_away(&mut request, kind, move |connection| async move {
         builds.sessions.grpc(connection).await;
     })
 }
 
-/// Answers by giving the connection away, for a protocol that the client has to ask for.
+/// The protocol of connections that are given away: HTTP/2 without TLS.
+const PROTOCOL: &str = "h2c";
+
+/// Answers by giving the connection away, to a client that has asked for that; else with an error of that kind.
 fn given_away<F: Future<Output = ()> + Send + 'static>(
     request: &mut Request,
-    protocol: &'static str,
+    kind: ErrorKind,
     to: impl FnOnce(Upgraded) -> F + Send + 'static,
 ) -> Result<Response> {
-    let asked = |headers: &HeaderMap| {
-        let wanted = headers.get(header::UPGRADE)?.to_str().ok()?;
-        wanted.eq_ignore_ascii_case(protocol).then_some(())
-    };
+    let wanted = request.headers().get(header::UPGRADE);
+    let wanted = wanted.map_or("", |value| value.to_str().unwrap_or_default());
+    if !wanted.is_empty() && !wanted.eq_ignore_ascii_case(PROTOCOL) {
+        let text = format!("protocol {wanted} not supported");
+        return Err(ApiError::new(kind, text));
+    }
+    let asked = wanted.to_owned();
     let upgrade = request.extensions_mut().remove::<OnUpgrade>();
-    let (Some(()), Some(upgrade)) = (asked(request.headers()), upgrade) else {
-        let text = format!("the client has to ask for an upgrade to {protocol}");
-        return Err(ApiError::invalid(text));
+    let Some(upgrade) = upgrade.filter(|_| !asked.is_empty()) else {
+        return Err(ApiError::new(kind, "no upgrade proto in request"));
     };
     tokio::spawn(async move {
         match upgrade.await {
@@ -99,5 +107,5 @@ fn given_away<F: Future<Output = ()> + Send + 'static>(
             Err(error) => tracing::debug!(%error, "a connection was not given away"),
         }
     });
-    Ok(reply::upgraded(protocol))
+    Ok(reply::upgraded(PROTOCOL))
 }
