@@ -10,4 +10,5 @@ mod badinput {
     pub(crate) mod clients;
     pub(crate) mod disk;
     pub(crate) mod limits;
+    pub(crate) mod registries;
 }
