@@ -9,7 +9,7 @@ use axum::Router;
 use dhow_buildkit::BuildKit;
 use dhow_server::{ConnectionLimits, serve_connection};
 use rustix::net::RecvFlags;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -180,11 +180,18 @@ impl Serving {
 trait Socket: AsyncRead + AsyncWrite + AsFd + Unpin + Send + Sync + 'static {
     /// Waits until there is something to read.
     fn readable(&self) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Does what has to be tried again when nothing was there after all.
+    fn attempt<T>(&self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T>;
 }
 
 impl Socket for UnixStream {
     fn readable(&self) -> impl Future<Output = io::Result<()>> + Send {
         Self::readable(self)
+    }
+
+    fn attempt<T>(&self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        self.try_io(Interest::READABLE, work)
     }
 }
 
@@ -192,16 +199,29 @@ impl Socket for TcpStream {
     fn readable(&self) -> impl Future<Output = io::Result<()>> + Send {
         Self::readable(self)
     }
+
+    fn attempt<T>(&self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        self.try_io(Interest::READABLE, work)
+    }
 }
 
 /// Whether a client begins with HTTP/2's preface: no method of HTTP/1.1 begins like that.
 async fn begins_with_http2(connection: &impl Socket) -> io::Result<bool> {
     const PREFACE: &[u8] = b"PRI";
-    connection.readable().await?;
     let mut first = [0; PREFACE.len()];
-    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-    let (length, _) = rustix::net::recv(connection, &mut first, flags)?;
-    Ok(first.get(..length) == Some(PREFACE))
+    loop {
+        connection.readable().await?;
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let seen = connection.attempt(|| {
+            let (length, _) = rustix::net::recv(connection, &mut first, flags)?;
+            Ok(length)
+        });
+        match seen {
+            Ok(length) => return Ok(first.get(..length) == Some(PREFACE)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// A connection that could not be accepted: the client's loss, or ours for a moment.

@@ -3,7 +3,7 @@
 //! Each case was looked at on Docker Engine 28.5; the tests pass there too.
 #![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
 
-use std::io::{BufRead, Write};
+use std::io::{BufRead, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
@@ -478,4 +478,32 @@ fn what_was_built_and_pruned_is_told() {
     assert!(has("builder prune"), "{told:?}");
     // Its commands are no containers.
     assert_eq!(has("container"), engine.is_foreign(), "{told:?}");
+}
+
+#[test]
+fn who_begins_with_http2_is_answered_in_it() {
+    let Some(engine) = engine("gRPC on the API's socket") else {
+        return;
+    };
+    if engine.is_foreign() {
+        // Docker's engines do so since 29.
+        return;
+    }
+    let mut stream = UnixStream::connect(engine.socket()).unwrap();
+    // In pieces, the first of which does not say it all.
+    for piece in [
+        &b"PRI * HT"[..],
+        b"TP/2.0\r\n\r\nSM\r\n\r\n",
+        &[0, 0, 0, 4, 0, 0, 0, 0, 0],
+    ] {
+        stream.write_all(piece).unwrap();
+    }
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).unwrap();
+    assert_eq!(
+        (head[3], &head[5..]),
+        (4, &[0; 4][..]),
+        "settings come first"
+    );
+    assert_eq!(engine.client().get("/_ping").unwrap().text(), "OK");
 }
