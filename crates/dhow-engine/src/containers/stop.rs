@@ -78,19 +78,13 @@ async fn stop(
     signal: Option<Signal>,
     timeout: Option<i64>,
 ) -> Result<()> {
-    if exit::call_off(services, container).await {
-        return Ok(());
-    }
     let record = container.record();
     let signal = signal.unwrap_or_else(|| record.config.signal_to_stop());
     let timeout = timeout.unwrap_or_else(|| record.config.seconds_to_stop());
     let mut exits = container.exits();
-    let seen = exits.borrow_and_update().count;
-    match send(services, container, signal).await {
-        // It ended by itself meanwhile.
-        Err(Error::Conflict(_)) => return Ok(()),
-        result => result?,
-    }
+    let Some(seen) = reach(services, container, signal, &mut exits).await? else {
+        return Ok(());
+    };
     let end = ended(&mut exits, seen);
     match u64::try_from(timeout) {
         Err(_) => end.await,
@@ -110,20 +104,40 @@ async fn stop(
 
 /// Kills a container and waits until it has ended; fine when it has already.
 pub(super) async fn kill(services: &Arc<Services>, container: &Arc<Container>) -> Result<()> {
-    if exit::call_off(services, container).await {
-        return Ok(());
-    }
     let mut exits = container.exits();
-    let seen = exits.borrow_and_update().count;
-    match send(services, container, Signal::KILL).await {
-        Err(Error::Conflict(_)) => {}
-        result => {
-            result?;
-            ended(&mut exits, seen).await;
-            exit::call_off(services, container).await;
-        }
+    if let Some(seen) = reach(services, container, Signal::KILL, &mut exits).await? {
+        ended(&mut exits, seen).await;
+        exit::call_off(services, container).await;
     }
     Ok(())
+}
+
+/// How often a container that ends and starts meanwhile is tried to be reached.
+const ATTEMPTS: u32 = 16;
+
+/// Sends a container that is to end a signal, and gives how many of its runs had ended before; none when there is no
+/// run to be ended any more, and no start to come.
+async fn reach(
+    services: &Arc<Services>,
+    container: &Arc<Container>,
+    signal: Signal,
+    exits: &mut watch::Receiver<Exits>,
+) -> Result<Option<u64>> {
+    for _ in 0..ATTEMPTS {
+        if exit::call_off(services, container).await {
+            return Ok(None);
+        }
+        let seen = exits.borrow_and_update().count;
+        match send(services, container, signal).await {
+            // It ended by itself meanwhile: whoever sees to that is waited for, and a start called off.
+            Err(Error::Conflict(_)) if container.record().state.status.is_running() => {
+                drop(container.lifecycle.lock().await);
+            }
+            Err(Error::Conflict(_)) => return Ok(None),
+            sent => return sent.map(|()| Some(seen)),
+        }
+    }
+    Ok(None)
 }
 
 async fn ended(exits: &mut watch::Receiver<Exits>, seen: u64) {
