@@ -3,6 +3,9 @@
 //! The cases and what was recorded of them are in `dockerfiles/`; see `dhow_testkit::dockerfiles`.
 #![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
 
+#[path = "dockerfiles/buildkit.rs"]
+mod buildkit;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::Path;
@@ -11,6 +14,18 @@ use dhow_testkit::dockerfiles::{Case, cases};
 use dhow_testkit::http::Body;
 use dhow_testkit::{Engine, images, root_or_skip};
 use serde_json::{Value, json};
+
+/// Where the cases are.
+const FOLDER: &str = "tests/dockerfiles";
+
+/// Makes busybox of a bare archive, as was done where the cases were recorded.
+fn import(engine: &Engine) {
+    let path = "/v1.44/images/create?fromSrc=-&repo=busybox&tag=latest";
+    let rootfs = std::fs::read(images::busybox_tar()).unwrap();
+    let body = Body::Bytes("application/x-tar", &rootfs);
+    let imported = engine.client().request("POST", path, body).unwrap();
+    assert_eq!(imported.status, 200, "{}", imported.text());
+}
 
 /// An archive of these files.
 fn tar<'a>(files: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<u8> {
@@ -282,14 +297,10 @@ fn dockerfiles_become_what_the_real_builder_makes_of_them() {
         return;
     }
     let engine = Engine::start();
-    let path = "/v1.44/images/create?fromSrc=-&repo=busybox&tag=latest";
-    let rootfs = std::fs::read(images::busybox_tar()).unwrap();
-    let body = Body::Bytes("application/x-tar", &rootfs);
-    let imported = engine.client().request("POST", path, body).unwrap();
-    assert_eq!(imported.status, 200, "{}", imported.text());
+    import(&engine);
     let base = files(&engine, "busybox");
     let only = std::env::var("DHOW_CASE").ok();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dockerfiles");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(FOLDER);
     let mut wrong = Vec::new();
     for case in cases(&folder) {
         let left_out = case.keys.contains_key("buildkit-only");

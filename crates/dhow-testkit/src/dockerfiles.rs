@@ -4,7 +4,7 @@
 //! `labels` (`NAME=value`, blanks between), `target`, `file` (the Dockerfile's name), `touch` (a file that is changed for a
 //! third build), `base` (an image built first, of what is below `base/`), `fails`, `skip-reference` (why nothing is recorded),
 //! `buildkit-only` (why the classic API is not asked), `steps-again` and `steps-touched` (how many steps that makes cached in
-//! its text, where that differs). What was recorded is a JSON object a line.
+//! its text, where that differs), and `miscounted` (why buildx is told otherwise). What was recorded is a JSON object a line.
 
 use std::collections::BTreeMap;
 use std::path::Path;

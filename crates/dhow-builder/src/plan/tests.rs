@@ -143,7 +143,7 @@ fn differences(case: &Case, recorded: &Value) -> Vec<String> {
     let mut wrong = Vec::new();
     let (expected, found) = (strings(&recorded["vertices"]), names(&plan));
     // The real builder counts a stage's beginning twice where a trigger brings another stage.
-    let miscounted = case.name == "onbuild-stages";
+    let miscounted = case.keys.contains_key("miscounted");
     if expected != found && recorded["error"].is_null() && !miscounted {
         let missing: Vec<_> = expected.difference(&found).collect();
         let more: Vec<_> = found.difference(&expected).collect();
