@@ -255,3 +255,25 @@ fn the_debian_image_goes_through_its_whole_life() {
         assert_eq!(b.ok("rm deb"), "deb");
     });
 }
+
+/// A registry that fetches what it is asked for from another stands in for that one, as `hosts.toml` says.
+#[test]
+fn a_mirror_fetches_what_it_lacks() {
+    with_both(|b| {
+        let upstream = Registry::start_beside(RegistryKind::Plain, b.engine.pid());
+        upstream.fill(&images::busybox_layout(), "team/box:1");
+        let mirror = Registry::start_mirror(&upstream);
+        let name = format!("mirrored-{}.test", std::process::id());
+        let folder = std::path::Path::new("/etc/dhow/certs.d").join(&name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let hosts = format!("[host.\"http://{}\"]\n", mirror.host());
+        std::fs::write(folder.join("hosts.toml"), hosts).unwrap();
+        let image = format!("{name}/team/box:1");
+        let first = b.words(&["pull", &image]);
+        let _ = b.words(&["rmi", &image]);
+        let second = b.words(&["pull", "-q", &image]);
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!((first.code, second.code), (0, 0), "{first:?} {second:?}");
+        assert_eq!(b.words_ok(&["run", "--rm", &image, "echo", "in"]), "in");
+    });
+}

@@ -52,14 +52,28 @@ impl Registry {
         Self::start_in(kind, Some(pid))
     }
 
+    /// Starts a registry beside `upstream` that has what that one has, fetched when it is asked for it.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn start_mirror(upstream: &Self) -> Self {
+        let more = format!("proxy:\n  remoteurl: http://{}\n", upstream.host());
+        Self::start_with(RegistryKind::Plain, upstream.beside, &more)
+    }
+
     fn start_in(kind: RegistryKind, beside: Option<u32>) -> Self {
+        Self::start_with(kind, beside, "")
+    }
+
+    fn start_with(kind: RegistryKind, beside: Option<u32>, more: &str) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("dhow-registry-")
             .tempdir()
             .expect("the temporary folder is writable");
         let port = free_port();
         let file = folder.path().join("registry.yml");
-        fs::write(&file, settings(kind, folder.path(), port))
+        fs::write(&file, settings(kind, folder.path(), port) + more)
             .expect("the registry's folder is writable");
         let mut command = within(
             beside,
