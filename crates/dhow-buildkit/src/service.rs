@@ -46,13 +46,13 @@ pub trait Maker: Send + Sync + 'static {
     ///
     /// # Errors
     /// The records can't be read.
-    fn usage(&self) -> Result<Vec<CacheUsage>, dhow_builder::Error>;
+    fn usage(&self) -> Result<Vec<CacheUsage>, Box<dhow_builder::Error>>;
 
     /// Removes what `options` pick. Blocking.
     ///
     /// # Errors
     /// The records can't be written.
-    fn prune(&self, options: &PruneOptions) -> Result<Pruned, dhow_builder::Error>;
+    fn prune(&self, options: &PruneOptions) -> Result<Pruned, Box<dhow_builder::Error>>;
 }
 
 impl Maker for Builder {
@@ -60,12 +60,12 @@ impl Maker for Builder {
         Box::pin(Self::build(self, request))
     }
 
-    fn usage(&self) -> Result<Vec<CacheUsage>, dhow_builder::Error> {
-        Self::usage(self)
+    fn usage(&self) -> Result<Vec<CacheUsage>, Box<dhow_builder::Error>> {
+        Self::usage(self).map_err(Box::new)
     }
 
-    fn prune(&self, options: &PruneOptions) -> Result<Pruned, dhow_builder::Error> {
-        Self::prune(self, options)
+    fn prune(&self, options: &PruneOptions) -> Result<Pruned, Box<dhow_builder::Error>> {
+        Self::prune(self, options).map_err(Box::new)
     }
 }
 
@@ -147,10 +147,10 @@ impl BuildKit {
         let history = History::new(config.db.clone(), make(config.folder.join("history"))?);
         let uploads = config.folder.join("uploads");
         // What a daemon that died has left.
-        if let Err(error) = std::fs::remove_dir_all(&uploads) {
-            if error.kind() != std::io::ErrorKind::NotFound {
-                return Err(Error::Folder(uploads, error));
-            }
+        if let Err(error) = std::fs::remove_dir_all(&uploads)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            return Err(Error::Folder(uploads, error));
         }
         let uploads = make(uploads)?;
         let shared = Arc::new(Shared {
@@ -200,7 +200,6 @@ impl BuildKit {
     }
 
     /// The services as routes, for gRPC that comes over the API's own socket by HTTP/2.
-    #[must_use]
     pub fn routes(&self) -> axum::Router {
         self.routes.clone()
     }

@@ -366,9 +366,9 @@ fn number_of(name: &str) -> u64 {
 /// Removes a slot; what can't be removed is found again at the next start.
 fn discard(path: &Path) {
     let _ = std::fs::remove_file(path.join("index"));
-    if let Err(error) = std::fs::remove_dir_all(path) {
-        if error.kind() != std::io::ErrorKind::NotFound {
-            tracing::warn!(path = %path.display(), %error, "a synced folder can't be removed");
-        }
+    if let Err(error) = std::fs::remove_dir_all(path)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!(path = %path.display(), %error, "a synced folder can't be removed");
     }
 }

@@ -73,7 +73,7 @@ pub(crate) fn read_about(file: &Path) -> Option<About> {
 
 fn head(rest: &mut &[u8]) -> Option<About> {
     let head = Head::decode_length_delimited(rest).ok()?;
-    (head.boot == boot()).then(|| About {
+    (head.boot == boot()).then_some(About {
         key: crate::FolderKey {
             shared_key: head.shared_key,
             name: head.name,

@@ -20,10 +20,8 @@ pub(super) fn add<'a>(
             map.append(key.clone(), value);
         }
     }
-    if escape {
-        if let Ok(key) = AsciiMetadataKey::from_bytes(format!("{name}-encoded").as_bytes()) {
-            map.insert(key, MetadataValue::from_static("1"));
-        }
+    if escape && let Ok(key) = AsciiMetadataKey::from_bytes(format!("{name}-encoded").as_bytes()) {
+        map.insert(key, MetadataValue::from_static("1"));
     }
 }
 

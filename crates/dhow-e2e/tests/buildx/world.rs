@@ -50,9 +50,21 @@ pub(crate) fn build(engine: &Engine, folder: &Path, words: &[&str]) -> Output {
     run(engine, folder, &[&command, words].concat())
 }
 
-/// What the steps of plain progress are called, without their times.
-pub(crate) fn steps(progress: &str) -> Vec<&str> {
-    let lines = progress.lines().filter(|line| line.starts_with('#'));
-    let named = lines.filter_map(|line| line.split_once(" [").map(|(_, rest)| rest));
-    named.collect()
+/// The steps that plain progress says were in the cache, but for the images that all stands on.
+pub(crate) fn cached(progress: &str) -> Vec<&str> {
+    let number = |line: &'_ str| line.split_once(' ').map_or("", |(number, _)| number).len();
+    let mut names = std::collections::BTreeMap::new();
+    let mut cached = Vec::new();
+    for line in progress.lines().filter(|line| line.starts_with('#')) {
+        let (number, rest) = line.split_at(number(line));
+        match rest.trim() {
+            "CACHED" => cached.extend(names.get(number).copied()),
+            name if name.starts_with('[') => {
+                names.insert(number, name);
+            }
+            _ => {}
+        }
+    }
+    cached.retain(|name: &&str| !name.contains("] FROM "));
+    cached
 }
