@@ -338,7 +338,7 @@ async fn saved_and_loaded_is_the_same_image() {
     assert!(images[0].is_dangling());
     let missing = first
         .images
-        .save(&["nosuch".into()], None, tokio::io::sink())
+        .save(&["nosuch".into()], &[], tokio::io::sink())
         .await
         .unwrap_err();
     assert_eq!(missing.to_string(), "No such image: nosuch:latest");

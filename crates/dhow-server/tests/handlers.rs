@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::body::Body;
@@ -105,7 +105,7 @@ fn engine(root: &Path) -> (Engine, Registry, Builds) {
         db,
         registry: registry.clone(),
         executor: Arc::new(Nobody),
-        http: reqwest::Client::new(),
+        http: Arc::new(LazyLock::new(Box::new(|| Ok(reqwest::Client::new())))),
         folder: root.join("builder"),
         memory: root.join("run/builder"),
         bounds: Bounds::default(),
@@ -179,7 +179,10 @@ fn with_router<F: Future<Output = ()>>(test: impl FnOnce(Router) -> F + Send + '
             let (engine, registry, builds) = engine(folder.path());
             engine.restore().await.unwrap();
             let stop = CancellationToken::new();
-            test(dhow_server::router(Handles::new(&engine, registry, builds, stop))).await;
+            test(dhow_server::router(Handles::new(
+                &engine, registry, builds, stop,
+            )))
+            .await;
         });
     });
     thread

@@ -7,7 +7,7 @@ use axum::routing::post;
 use dhow_api::check::{CheckReport, Finding};
 use dhow_engine::system::{CheckOptions, System};
 
-use crate::error::Result;
+use crate::error::{ApiError, Result};
 use crate::request::Query;
 use crate::{Builds, Handles, reply};
 
@@ -26,7 +26,10 @@ async fn check(
     };
     // With its client's end it goes on: what is being repaired is not left half done.
     let found = super::finish(async move {
-        let looked = tokio::task::spawn_blocking(move || builds.builder.check(options.repair));
+        let looked = tokio::task::spawn_blocking(move || {
+            let found = builds.builder.check(options.repair);
+            found.map_err(ApiError::from)
+        });
         let mut found = looked.await.map_err(|_| dhow_builder::Error::Cancelled)??;
         found.extend(system.check(options).await?);
         Ok(found)

@@ -1,5 +1,7 @@
 //! `/images`: everything that isn't a stream.
 
+use std::collections::HashMap;
+
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -32,7 +34,10 @@ async fn list(State(images): State<Images>, version: ApiVersion, query: Query) -
     }
     let list = block(move || {
         let mut shown = Vec::new();
-        let containers = manifests.then(|| images.containers()).unwrap_or_default();
+        let containers = match manifests {
+            true => images.containers(),
+            false => HashMap::new(),
+        };
         for summary in images.list(&filters, shared_size)? {
             let mut view = convert::image::summary(&summary);
             compat::image::summary(version, &mut view);
