@@ -65,8 +65,11 @@ pub(super) const ALL: &[Measurement] = &[
     },
 ];
 
+/// Makes the fixture of a round.
+type Fixture = fn(u64) -> PathBuf;
+
 /// Rows that are bound by unpacking, and what the machine's own tools need for the same layers.
-pub(super) const FLOORS: &[(&str, fn(u64) -> PathBuf)] = &[
+pub(super) const FLOORS: &[(&str, Fixture)] = &[
     (
         "pull: 4 gzip layers, 780 MB in 31 000 files",
         fixtures::four,
@@ -110,7 +113,7 @@ pub(super) fn floor(layout: &Path) -> f64 {
 
 /// The median time of pulls, each of an image of its own. None is removed before the end: file systems are slow for a
 /// while after many deletions, and that would be measured as well.
-fn pulls(subject: &Subject, rounds: u64, layout: fn(u64) -> PathBuf) -> Result<f64, String> {
+fn pulls(subject: &Subject, rounds: u64, layout: Fixture) -> Result<f64, String> {
     let site = Site::new(subject);
     let mut times = Vec::new();
     for round in 0..rounds {
