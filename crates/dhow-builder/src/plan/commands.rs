@@ -130,15 +130,13 @@ impl Commands<'_, '_> {
 
     fn workdir(&mut self, path: &str, step: &Step<'_>, state: &mut State) -> Result<(), Problem> {
         let path = step.lexer.word(path, &state.environment)?.text;
-        if path.is_empty() {
-            return Err("normalizing workdir: cannot normalize nothing".into());
-        }
         // An absolute path stands in the image as it is written.
         let path = match path.starts_with('/') {
             true => path,
-            false => absolute(state.directory(), &path)
-                .trim_end_matches('/')
-                .to_owned(),
+            false => match absolute(state.directory(), &path).trim_end_matches('/') {
+                "" => "/".to_owned(),
+                path => path.to_owned(),
+            },
         };
         let made = absolute("/", &path);
         state.image.config.working_dir.clone_from(&path);

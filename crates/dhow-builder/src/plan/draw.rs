@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dhow_dockerfile::Dockerfile;
+use dhow_dockerfile::{Dockerfile, Instruction};
 use dhow_oci::{Digest, Platform, Reference};
 
 use crate::graph::{CopyAction, FileAction, FileOp, ImageOp, Op, Vertex, VertexId};
@@ -86,28 +86,28 @@ impl Stages<'_> {
         let mut triggers = Triggers::new();
         for position in 0..survey.written {
             let stage = &survey.stages[position];
-            let Some(image) = self.base_image(stage, platforms) else {
-                continue;
-            };
-            for written in &image.config.config.on_build {
-                let parsed =
-                    dhow_dockerfile::parse(format!("FROM scratch\n{written}\n").as_bytes());
-                let parsed =
-                    parsed.map_err(|error| Problem::new(error.to_string()).at(stage.lines))?;
-                let steps = parsed.stages.into_iter().flat_map(|stage| stage.steps);
-                let mut steps: Vec<_> = steps.collect();
-                if steps.len() != 1 {
-                    let text = "onbuild trigger should be a single expression";
-                    return Err(Problem::new(text).at(stage.lines));
-                }
-                for step in &mut steps {
-                    step.lines = stage.lines;
-                    step.original = format!("ONBUILD {}", step.original);
-                }
-                triggers.entry(position).or_default().extend(steps);
+            for written in self.left_by_base(stage, platforms) {
+                let steps = triggers.entry(position).or_default();
+                steps.extend(trigger(written, stage)?);
             }
         }
         Ok(triggers)
+    }
+
+    /// The instructions that a stage's image, or the stage it stands on, left for it.
+    fn left_by_base(&self, stage: &Surveyed, platforms: &Platforms) -> Vec<&str> {
+        if let Base::Stage(base) = stage.base {
+            let steps = self.dockerfile.stages.get(base).into_iter();
+            let steps = steps.flat_map(|stage| &stage.steps);
+            let left = steps.filter_map(|step| match &step.instruction {
+                Instruction::Onbuild(written) => Some(written.as_str()),
+                _ => None,
+            });
+            return left.collect();
+        }
+        let image = self.base_image(stage, platforms);
+        let left = image.iter().flat_map(|image| &image.config.config.on_build);
+        left.map(String::as_str).collect()
     }
 
     /// The image that a stage stands on, if it is one and was looked up.
@@ -163,6 +163,10 @@ impl Stages<'_> {
             begun.tree = false;
         }
         begun.name.clone_from(&name);
+        if matches!(stage.base, Base::Stage(_)) {
+            // They are done in this stage.
+            begun.state.image.config.on_build.clear();
+        }
         if stage.implicit {
             return Ok(begun);
         }
@@ -397,6 +401,24 @@ impl Stages<'_> {
         })
         .collect()
     }
+}
+
+/// An instruction that was left for a stage.
+fn trigger(written: &str, stage: &Surveyed) -> Result<Vec<dhow_dockerfile::Step>, Problem> {
+    let text = format!("FROM scratch\n{written}\n");
+    let parsed = dhow_dockerfile::parse(text.as_bytes())
+        .map_err(|error| Problem::new(error.to_string()).at(stage.lines))?;
+    let steps = parsed.stages.into_iter().flat_map(|stage| stage.steps);
+    let mut steps: Vec<_> = steps.collect();
+    if steps.len() != 1 {
+        let text = "onbuild trigger should be a single expression";
+        return Err(Problem::new(text).at(stage.lines));
+    }
+    for step in &mut steps {
+        step.lines = stage.lines;
+        step.original = format!("ONBUILD {}", step.original);
+    }
+    Ok(steps)
 }
 
 /// The platform that vertices of a stage tell: `linux/amd64->arm64` for one that makes something for another.
