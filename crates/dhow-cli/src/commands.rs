@@ -2,6 +2,7 @@
 
 mod api_socket;
 mod attach;
+mod build;
 mod commit;
 mod completion;
 mod context;
@@ -86,6 +87,10 @@ const COMMANDS: &[&Command] = &[
     &Command {
         section: Section::Common,
         ..ps::COMMAND
+    },
+    &Command {
+        section: Section::Common,
+        ..build::COMMAND
     },
     &Command {
         section: Section::Common,
@@ -176,6 +181,7 @@ const IMAGE: Command = Command::group(
     "image",
     "Manage images",
     &[
+        &build::COMMAND,
         &history::COMMAND,
         &load::IMPORT,
         &inspect::IMAGE,
@@ -191,14 +197,12 @@ const IMAGE: Command = Command::group(
 );
 
 /// Docker's commands that are not here yet, so that whoever types one learns that it is not a slip.
-pub(crate) const MISSING: [&str; 17] = [
-    "build",
+pub(crate) const MISSING: [&str; 15] = [
     "builder",
     "buildx",
     "checkpoint",
     "compose",
     "config",
-    "image build",
     "model",
     "node",
     "plugin",

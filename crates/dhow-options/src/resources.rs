@@ -79,7 +79,7 @@ pub fn cpus(value: &str) -> Result<i64, String> {
 }
 
 /// Checks `--ulimit`.
-pub(crate) fn check_ulimit(value: &str) -> Result<(), String> {
+pub fn check_ulimit(value: &str) -> Result<(), String> {
     ulimit(value).map(drop)
 }
 

@@ -49,6 +49,16 @@ impl Failure {
         self.code == i32::from(Code::Cancelled)
     }
 
+    /// The connection ended before the build did.
+    #[must_use]
+    pub fn ended() -> Self {
+        Self {
+            text: "the connection to the engine has ended".into(),
+            lines: None,
+            code: Code::Unavailable.into(),
+        }
+    }
+
     /// Whether the engine knows no such thing.
     #[must_use]
     pub fn is_unimplemented(&self) -> bool {

@@ -45,6 +45,21 @@ pub(crate) fn end_when_interrupted() {
     });
 }
 
+/// Leaves interruptions to who waits for [`ending`].
+pub(crate) fn taken_over() {
+    HANDED_ON.store(true, Ordering::Relaxed);
+}
+
+/// The exit code of the signal that tells this program to end, once it comes.
+pub(crate) async fn ending() -> u8 {
+    let mut interrupt = signal(SignalKind::interrupt()).ok();
+    let mut terminate = signal(SignalKind::terminate()).ok();
+    tokio::select! {
+        () = received(&mut interrupt) => 130,
+        () = received(&mut terminate) => 143,
+    }
+}
+
 /// Hands signals on to the container; never returns, unless the user insists on ending.
 pub(crate) async fn forward(client: &Client, container: &str) -> u8 {
     HANDED_ON.store(true, Ordering::Relaxed);
