@@ -107,12 +107,12 @@ impl Maker for Telling {
         })
     }
 
-    fn usage(&self) -> Result<Vec<CacheUsage>, dhow_builder::Error> {
-        self.builder.usage()
+    fn usage(&self) -> Result<Vec<CacheUsage>, Box<dhow_builder::Error>> {
+        self.builder.usage().map_err(Box::new)
     }
 
-    fn prune(&self, options: &PruneOptions) -> Result<Pruned, dhow_builder::Error> {
-        self.builder.prune(options)
+    fn prune(&self, options: &PruneOptions) -> Result<Pruned, Box<dhow_builder::Error>> {
+        self.builder.prune(options).map_err(Box::new)
     }
 }
 

@@ -7,6 +7,7 @@ use std::io::{BufRead, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use dhow_e2e::Bench;
 use dhow_testkit::{Cli, Engine, Output, http::Body};
 use regex::Regex;
 use serde_json::{Value, json};
@@ -16,9 +17,7 @@ fn engine(what: &str) -> Option<Engine> {
     if !dhow_testkit::root_or_skip(what) {
         return None;
     }
-    let engine = Engine::start();
-    engine.import_busybox();
-    Some(engine)
+    Some(Bench::new(Cli::Docker).engine)
 }
 
 /// A folder with these files.
