@@ -173,7 +173,11 @@ fn repositories_are_taken_by_branch_tag_commit_and_directory() {
         "{said}"
     );
     let remote = url.replace(':', "%3A").replace('/', "%2F");
-    let said = post(&engine, &format!("t=remote&nocache=1&remote={remote}%23v1"), &[]);
+    let said = post(
+        &engine,
+        &format!("t=remote&nocache=1&remote={remote}%23v1"),
+        &[],
+    );
     assert!(
         said.contains("first\n") && said.contains("Successfully"),
         "{said}"
