@@ -1,4 +1,8 @@
 //! The builder: put together with the engine, the server and BuildKit's services.
+#![allow(
+    clippy::result_large_err,
+    reason = "these errors are made once, when the daemon ends"
+)]
 
 mod executor;
 mod sessions;

@@ -304,7 +304,7 @@ fn messages_have_the_classic_form() {
     assert_eq!(status, 200);
     let text = printed(&messages);
     assert!(text.contains("\u{1b}[91merr\n\u{1b}[0m"), "{text}");
-    assert!(text.contains("\nout\n"), "{text}");
+    assert!(text.contains("out\n"), "{text}");
     assert!(
         text.contains("[Warning] One or more build-args [B] were not consumed\n"),
         "{text}"
@@ -373,6 +373,10 @@ fn a_build_is_cancelled_by_its_id_or_by_who_hangs_up() {
     let Some(mut engine) = engine("a cancelled build") else {
         return;
     };
+    if engine.is_foreign() {
+        // Only BuildKit's builds are cancelled by an id there.
+        return;
+    }
     let archive = tar(&[("Dockerfile", "FROM busybox\nRUN echo begun; sleep 1000\n")]);
     let mut answer = begin(&engine, "buildid=mine", &archive);
     until(&mut answer, "\"begun");
@@ -382,9 +386,6 @@ fn a_build_is_cancelled_by_its_id_or_by_who_hangs_up() {
     let mut answer = begin(&engine, "", &archive);
     until(&mut answer, "\"begun");
     drop(answer);
-    if engine.is_foreign() {
-        return;
-    }
     // The engine waits for the end of all commands before its own.
     assert!(engine.stop().success());
     let steps = std::fs::read_dir(engine.data_root().join("steps"));
