@@ -177,9 +177,9 @@ impl Transfer {
                     helpers.push(helper);
                 }
             } else {
-                // The whole of the rest comes in one.
+                // All that follows comes in one; what a helper gave back may lie before.
                 self.alone.store(true, Ordering::Relaxed);
-                self.parts().clear();
+                self.parts().retain(|other| other.start < part.start);
             }
             let mut at = part.start;
             let own = self.take(stream, &mut at);
