@@ -47,10 +47,22 @@ pub(crate) struct Build {
     bridge: Mutex<Bridge>,
 }
 
-#[derive(Default)]
 struct Bridge {
     prepared: HashMap<String, Order>,
     returned: Option<oneshot::Sender<Returned>>,
+    /// Until somebody waits: a quick front end may be done before that.
+    receiver: Option<oneshot::Receiver<Returned>>,
+}
+
+impl Default for Bridge {
+    fn default() -> Self {
+        let (sender, receiver) = oneshot::channel();
+        Self {
+            prepared: HashMap::new(),
+            returned: Some(sender),
+            receiver: Some(receiver),
+        }
+    }
 }
 
 /// What the client's front end gave: what is to be built, nothing, or why it failed.
@@ -133,8 +145,12 @@ impl Build {
 
     /// Opens the bridge; what is returned over it comes by the receiver.
     pub(crate) fn open_bridge(&self) -> oneshot::Receiver<Returned> {
+        let mut bridge = self.bridge();
+        if let Some(receiver) = bridge.receiver.take() {
+            return receiver;
+        }
         let (sender, receiver) = oneshot::channel();
-        self.bridge().returned = Some(sender);
+        bridge.returned = Some(sender);
         receiver
     }
 
