@@ -17,7 +17,7 @@ mod record;
 pub(crate) use mounts::{CacheMounts, MountLease, MountWanted};
 pub(crate) use record::{AliasRecord, StepRecord};
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -83,11 +83,27 @@ impl Cache {
 
     fn load(&self) -> Result<(), Error> {
         let mut lost = Vec::new();
+        // One look at each folder, however many records there are.
+        let blobs: HashSet<Digest> = self
+            .config
+            .content
+            .list()?
+            .into_iter()
+            .map(|(d, _)| d)
+            .collect();
+        let layers = self.config.snapshots.layers()?.into_iter();
+        let chains: HashSet<Digest> = layers.map(|layer| layer.chain_id).collect();
         for (name, record) in self.config.db.list::<StepRecord>()? {
             let Ok(key) = name.parse::<Digest>() else {
                 continue;
             };
-            match self.is_whole(&record.root()) {
+            let top = record.layers.last().map(|layer| layer.chain_id);
+            let whole = record
+                .layers
+                .iter()
+                .all(|layer| blobs.contains(&layer.blob.digest))
+                && top.is_none_or(|top| chains.contains(&top));
+            match whole {
                 true => drop(self.lock().insert(key, Entry::of(&record))),
                 false => lost.push(key),
             }
