@@ -249,13 +249,7 @@ fn a_body_is_read_before_an_error_is_told() {
 #[test]
 fn what_is_missing_says_so() {
     with_router(|router| async move {
-        for (method, path) in [
-            ("POST", "/build"),
-            ("POST", "/session"),
-            ("POST", "/grpc"),
-            ("POST", "/swarm/init"),
-            ("POST", "/plugins/pull"),
-        ] {
+        for (method, path) in [("POST", "/swarm/init"), ("POST", "/plugins/pull")] {
             let said = ask(&router, method, path, None).await;
             assert_eq!(said.status, 501, "{method} {path}");
             assert!(said.message().ends_with("not implemented"), "{path}");
@@ -263,6 +257,41 @@ fn what_is_missing_says_so() {
         for path in ["/swarm", "/nodes", "/services/x", "/tasks"] {
             let said = ask(&router, "GET", path, None).await;
             assert_eq!(said.status, 503, "{path}");
+        }
+    });
+}
+
+#[test]
+fn connections_are_given_to_who_asks_for_them() {
+    with_router(|router| async move {
+        for (path, status) in [("/session", 400), ("/grpc", 500)] {
+            let said = ask(&router, "POST", path, None).await;
+            assert_eq!(said.status, status, "{path}");
+            assert_eq!(said.message(), "no upgrade proto in request", "{path}");
+        }
+        let said = ask(&router, "POST", "/build", None).await;
+        let text = "Cannot locate specified Dockerfile: Dockerfile";
+        assert_eq!((said.status, said.message()), (500, text.to_owned()));
+        for (query, text) in [
+            (
+                "keep-storage=x",
+                "keep-storage is in bytes and expects an integer",
+            ),
+            (
+                "filters={\"x\":[\"y\"]}",
+                "failed to prune build cache: invalid filter 'x'",
+            ),
+        ] {
+            let path = format!(
+                "/build/prune?{}",
+                query
+                    .replace('{', "%7B")
+                    .replace('}', "%7D")
+                    .replace('"', "%22")
+            );
+            let said = ask(&router, "POST", &path, None).await;
+            assert_eq!(said.status, 400, "{query}");
+            assert!(said.message().starts_with(text), "{}", said.message());
         }
     });
 }
