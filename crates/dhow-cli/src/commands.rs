@@ -3,6 +3,7 @@
 mod api_socket;
 mod attach;
 mod build;
+mod builder;
 mod commit;
 mod completion;
 mod context;
@@ -106,6 +107,8 @@ const COMMANDS: &[&Command] = &[
     &search::COMMAND,
     &version::COMMAND,
     &info::COMMAND,
+    &builder::BUILDER,
+    &builder::BUILDX,
     &CONTAINER,
     &context::COMMAND,
     &IMAGE,
@@ -197,9 +200,15 @@ const IMAGE: Command = Command::group(
 );
 
 /// Docker's commands that are not here yet, so that whoever types one learns that it is not a slip.
-pub(crate) const MISSING: [&str; 15] = [
-    "builder",
-    "buildx",
+pub(crate) const MISSING: [&str; 21] = [
+    "buildx bake",
+    "buildx create",
+    "buildx dial-stdio",
+    "buildx history",
+    "buildx imagetools",
+    "buildx rm",
+    "buildx stop",
+    "buildx use",
     "checkpoint",
     "compose",
     "config",

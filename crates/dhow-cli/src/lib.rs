@@ -119,6 +119,15 @@ impl CommandLine<'_> {
         if found.path.is_empty() {
             self.plugin(&found.rest[0], &globals)?;
         }
+        // What there is not here of buildx, a plugin may have.
+        if found.path == ["buildx"]
+            && found
+                .rest
+                .first()
+                .is_some_and(|word| !word.starts_with('-'))
+        {
+            self.plugin("buildx", &globals)?;
+        }
         if asked {
             return self.help(&found, &globals, false);
         }

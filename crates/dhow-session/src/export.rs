@@ -57,11 +57,38 @@ impl std::fmt::Debug for Target {
 
 /// The exports' service: what is sent depends on where it goes, so that there are two of the same name.
 #[derive(Clone)]
-pub(crate) struct Exports(Arc<Vec<Mutex<Target>>>);
+pub(crate) struct Exports {
+    targets: Arc<Vec<Mutex<Target>>>,
+    /// What the engine has sent and is not in its place yet.
+    unfinished: Arc<Mutex<Vec<Receiving>>>,
+}
+
+/// Files on their way to their places.
+pub(crate) type Receiving = tokio::task::JoinHandle<Result<(), Status>>;
 
 impl Exports {
     pub(crate) fn new(targets: Vec<Target>) -> Self {
-        Self(Arc::new(targets.into_iter().map(Mutex::new).collect()))
+        Self {
+            targets: Arc::new(targets.into_iter().map(Mutex::new).collect()),
+            unfinished: Arc::default(),
+        }
+    }
+
+    /// Waits until everything that was sent is in its place.
+    pub(crate) async fn finish(&self) -> Result<(), Status> {
+        let unfinished = || {
+            let mut unfinished = self
+                .unfinished
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            unfinished.pop()
+        };
+        while let Some(receiving) = unfinished() {
+            receiving
+                .await
+                .map_err(|error| Status::internal(error.to_string()))??;
+        }
+        Ok(())
     }
 
     /// Takes the target that a call is about; nobody else gets it.
@@ -74,7 +101,7 @@ impl Exports {
     }
 
     fn target(&self, id: &str) -> Option<&Mutex<Target>> {
-        self.0.get(id.parse::<usize>().ok()?)
+        self.targets.get(id.parse::<usize>().ok()?)
     }
 }
 
@@ -232,19 +259,16 @@ impl folders::FileSend for Exports {
             }
             Err(status) => Err(dhow_filesync::Error::Sender(status.message().to_owned())),
         });
-        let (messages, mut queue) = mpsc::channel(1);
         let (replies, mut said) = mpsc::unbounded_channel();
-        tokio::spawn(async move {
-            let failed = receive(folder, Box::pin(incoming), replies).await.err();
-            if let Some(status) = failed {
-                let _ = messages.send(Err(status)).await;
-            }
-        });
+        // The engine need not wait until the files are in their places: who asked for them does.
+        let receiving = tokio::spawn(receive(folder, Box::pin(incoming), replies));
+        self.unfinished
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(receiving);
         let replies = futures::stream::poll_fn(move |cx| said.poll_recv(cx));
         let replies = replies.map(|reply| Ok(Packet::from(reply)));
-        let failures = futures::stream::poll_fn(move |cx| queue.poll_recv(cx));
-        // The call ends after the files are in their places: that is when the second one ends.
-        Ok(Response::new(replies.chain(failures).boxed()))
+        Ok(Response::new(replies.boxed()))
     }
 }
 

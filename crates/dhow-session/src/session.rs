@@ -13,7 +13,6 @@ use dhow_client::{Client, Config, Request};
 use tokio::task::JoinHandle;
 use tonic::service::Routes;
 
-use crate::Error;
 use crate::agents::Agents;
 use crate::auth::Credentials;
 use crate::export::{Exports, Target};
@@ -21,6 +20,7 @@ use crate::files::Folders;
 use crate::secrets::{Kept, Secret};
 use crate::transport::{self, MESSAGE};
 use crate::upload::{Input, Waiting};
+use crate::{Error, Failure};
 
 /// The methods, as the engine is told them before it calls any.
 const METHODS: [&str; 7] = [
@@ -61,9 +61,9 @@ impl std::fmt::Debug for Offer {
 }
 
 /// A session; it ends when it is dropped.
-#[derive(Debug)]
 pub struct Session {
     id: String,
+    exports: Exports,
     serving: JoinHandle<()>,
 }
 
@@ -72,7 +72,7 @@ impl Session {
     ///
     /// # Errors
     /// The engine can't be reached, or knows no sessions.
-    pub async fn open(client: &Client, offer: Offer) -> Result<Self, Error> {
+    pub async fn open(client: &Client, mut offer: Offer) -> Result<Self, Error> {
         let id = random_id();
         let mut request = Request::post("/session")
             .header("X-Docker-Expose-Session-Uuid", &*id)
@@ -82,8 +82,22 @@ impl Session {
             request = request.header("X-Docker-Expose-Session-Grpc-Method", method);
         }
         let connection = client.upgrade(request, "h2c").await?;
-        let serving = tokio::spawn(transport::serve(connection.stream, routes(offer)));
-        Ok(Self { id, serving })
+        let exports = Exports::new(std::mem::take(&mut offer.targets));
+        let routes = routes(offer, exports.clone());
+        let serving = tokio::spawn(transport::serve(connection.stream, routes));
+        Ok(Self {
+            id,
+            exports,
+            serving,
+        })
+    }
+
+    /// Waits until all that the engine has sent is in its place: to be called after a build.
+    ///
+    /// # Errors
+    /// Files can't be put into their places.
+    pub async fn finish(&self) -> Result<(), Failure> {
+        self.exports.finish().await.map_err(Failure::from)
     }
 
     /// What builds name it by.
@@ -93,13 +107,21 @@ impl Session {
     }
 }
 
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Drop for Session {
     fn drop(&mut self) {
         self.serving.abort();
     }
 }
 
-fn routes(offer: Offer) -> Routes {
+fn routes(offer: Offer, exports: Exports) -> Routes {
     let (id, input) = offer.upload.unzip();
     let upload = Waiting {
         id: id.unwrap_or_default(),
@@ -107,7 +129,7 @@ fn routes(offer: Offer) -> Routes {
     };
     let folders = FileSyncServer::new(Folders(Arc::new(offer.folders)));
     Routes::new(folders.max_decoding_message_size(MESSAGE))
-        .add_service(Exports::new(offer.targets))
+        .add_service(exports)
         .add_service(AuthServer::new(Credentials(Arc::new(offer.config))))
         .add_service(SecretsServer::new(Kept(Arc::new(offer.secrets))))
         .add_service(SshServer::new(Agents(Arc::new(offer.agents))))

@@ -93,7 +93,10 @@ async fn carry_out(
         .map_err(failed)?;
     request.session = serving.id().to_owned();
     request.r#ref = random_id();
-    let solved = follow(&control, request, display).await;
+    let mut solved = follow(&control, request, display).await;
+    if solved.is_ok() {
+        solved = serving.finish().await.and(solved);
+    }
     display.end(solved.is_ok());
     // What was made for the build is needed no longer.
     drop(source);

@@ -13,7 +13,7 @@ use dhow_client::{Filters, Request};
 use dhow_options::filters;
 use dhow_options::flags::{Flag, Kind, Parsed};
 
-const FORCE: Flag = Flag::switch("force", "Do not prompt for confirmation").short('f');
+pub(super) const FORCE: Flag = Flag::switch("force", "Do not prompt for confirmation").short('f');
 
 const fn filter(usage: &'static str) -> Flag {
     Flag::new("filter", Kind::List, "filter", usage).checked(filters::check)
@@ -257,7 +257,7 @@ fn reclaimed(session: &Session, bytes: u64) -> Result<()> {
 }
 
 /// Asks before anything is removed, unless `--force` says not to.
-fn confirm(session: &Session, flags: &Parsed, warning: &str) -> Result<()> {
+pub(super) fn confirm(session: &Session, flags: &Parsed, warning: &str) -> Result<()> {
     if flags.switch("force") {
         return Ok(());
     }

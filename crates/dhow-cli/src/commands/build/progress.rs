@@ -76,16 +76,18 @@ impl Display {
         self.warnings.extend(status.warnings.iter().cloned());
         self.trace.take(status);
         match &mut self.manner {
-            Manner::Plain(plain) => write(&plain.show(&mut self.trace)),
             Manner::Raw => write(&raw::lines(status)),
-            Manner::Tree(_) | Manner::Quiet => {}
+            // What happens at about the same time is shown together.
+            Manner::Plain(_) | Manner::Tree(_) | Manner::Quiet => {}
         }
     }
 
     /// Some time has passed.
     pub(super) fn tick(&mut self) {
-        if let Manner::Tree(tree) = &mut self.manner {
-            write(&tree.draw(&self.trace));
+        match &mut self.manner {
+            Manner::Tree(tree) => write(&tree.draw(&self.trace)),
+            Manner::Plain(plain) => write(&plain.show(&mut self.trace)),
+            Manner::Raw | Manner::Quiet => {}
         }
     }
 
@@ -97,6 +99,7 @@ impl Display {
                 write(&self.trace.failures());
             }
             Manner::Plain(plain) => {
+                write(&plain.show(&mut self.trace));
                 write(&plain.finish(&self.trace));
                 write(&self.trace.failures());
             }
