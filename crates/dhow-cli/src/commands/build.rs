@@ -51,7 +51,7 @@ async fn build(session: &Session, flags: &Parsed) -> Result<()> {
     flags::check(flags)?;
     let source = context::read(flags).map_err(failed)?;
     let exports = exports::read(flags).map_err(failed)?;
-    let mut display = Display::choose(session, flags)?;
+    let mut display = Display::choose(flags)?;
     signals::taken_over();
     let solved = tokio::select! {
         solved = carry_out(session, flags, source, exports, &mut display) => solved?,

@@ -61,11 +61,11 @@ fn plain(kind: &str) -> Export {
 /// One value of `--output`: a folder alone, `-` for an archive on the standard output, or fields.
 fn one(text: &str) -> Result<Export, String> {
     let fields = fields(text)?;
-    if let [(key, place)] = fields.as_slice() {
-        if key.is_empty() {
-            let kind = if place == "-" { "tar" } else { "local" };
-            return with_place(plain(kind), place);
-        }
+    if let [(key, place)] = fields.as_slice()
+        && key.is_empty()
+    {
+        let kind = if place == "-" { "tar" } else { "local" };
+        return with_place(plain(kind), place);
     }
     let mut export = plain("");
     let mut place = String::new();

@@ -225,13 +225,13 @@ fn caches(texts: &[String]) -> Result<Vec<CacheOptionsEntry>, String> {
 
 fn cache(text: &str) -> Result<CacheOptionsEntry, String> {
     let fields = fields(text)?;
-    if let [(key, reference)] = fields.as_slice() {
-        if key.is_empty() {
-            return Ok(CacheOptionsEntry {
-                r#type: "registry".into(),
-                attrs: HashMap::from([("ref".to_owned(), reference.clone())]),
-            });
-        }
+    if let [(key, reference)] = fields.as_slice()
+        && key.is_empty()
+    {
+        return Ok(CacheOptionsEntry {
+            r#type: "registry".into(),
+            attrs: HashMap::from([("ref".to_owned(), reference.clone())]),
+        });
     }
     let mut entry = CacheOptionsEntry::default();
     for (key, value) in fields {

@@ -14,7 +14,6 @@ use dhow_session::messages::{StatusResponse, VertexWarning};
 use dhow_terminal::{harmless, is_terminal};
 
 use crate::error::{Error, Result};
-use crate::session::Session;
 use plain::Plain;
 use trace::Trace;
 use tree::Tree;
@@ -36,7 +35,7 @@ enum Manner {
 
 impl Display {
     /// The display that the flags, the environment and the terminal ask for.
-    pub(super) fn choose(session: &Session, flags: &Parsed) -> Result<Self> {
+    pub(super) fn choose(flags: &Parsed) -> Result<Self> {
         let given = match flags.changed("progress") {
             true => flags.text("progress").to_owned(),
             false => variable("BUILDKIT_PROGRESS").unwrap_or_else(|| "auto".to_owned()),
@@ -61,7 +60,6 @@ impl Display {
             other => return Err(Error::text(format!("ERROR: invalid progress mode {other}"))),
         };
         if let Manner::Plain(_) = &manner {
-            let _ = session;
             write("#0 building with \"default\" instance using docker driver\n");
         }
         Ok(Self {

@@ -69,10 +69,8 @@ impl Plain {
             }
             // Given up, so that nobody says how it ended.
             let running = trace.steps.get(current).is_some_and(Step::is_running);
-            if running {
-                if let Some(number) = self.numbers.get(&current) {
-                    say!(text, "#{number} CANCELED\n");
-                }
+            if let Some(number) = self.numbers.get(&current).filter(|_| running) {
+                say!(text, "#{number} CANCELED\n");
             }
         }
         text

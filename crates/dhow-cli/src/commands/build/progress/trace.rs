@@ -174,10 +174,9 @@ impl Trace {
         step.completed = vertex.completed.as_ref().map(nanoseconds);
         step.cached = vertex.cached;
         step.error = vertex.error.clone();
-        if step.completed.is_some() {
-            if let Some(line) = step.partial.take() {
-                step.remember(line);
-            }
+        let open = step.partial.take_if(|_| step.completed.is_some());
+        if let Some(line) = open {
+            step.remember(line);
         }
         if step.started.is_none() {
             // What is only planned is not shown.
