@@ -101,7 +101,8 @@ fn allowed(remote: &str) -> Result<String, Error> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '@');
         !host.is_empty() && host.chars().all(plain) && !path.starts_with(':')
     });
-    match scp && !remote.contains("::") {
+    // Not another scheme's URL, nor a remote helper's.
+    match scp && !remote.contains("://") && !remote.contains("::") {
         true => Ok(remote.to_owned()),
         false => Err(refused()),
     }
