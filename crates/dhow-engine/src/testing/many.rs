@@ -17,7 +17,7 @@ async fn packed_containers_are_listed_inspected_and_changed() {
             let labels = &mut request.config.labels;
             labels.insert("parity".into(), (number % 2).to_string());
         };
-        world.create(&format!("c{number}"), wish).await;
+        world.create(&format!("n{number}"), wish).await;
     }
     let containers = world.engine.containers();
     let all = ListOptions {
@@ -40,11 +40,11 @@ async fn packed_containers_are_listed_inspected_and_changed() {
     };
     assert_eq!(containers.list(&odd).await.unwrap().len(), MANY / 2);
     // The first ones are packed.
-    let first = containers.inspect("c0", false).await.unwrap().record;
-    assert_eq!(first.name, "c0");
+    let first = containers.inspect("n0", false).await.unwrap().record;
+    assert_eq!(first.name, "n0");
     assert_eq!(first.config.labels["parity"], "0");
-    containers.rename("c1", "other").await.unwrap();
-    assert!(containers.inspect("c1", false).await.is_err());
+    containers.rename("n1", "other").await.unwrap();
+    assert!(containers.inspect("n1", false).await.is_err());
     assert_eq!(
         containers
             .inspect("other", false)
@@ -55,9 +55,9 @@ async fn packed_containers_are_listed_inspected_and_changed() {
             .labels["parity"],
         "1"
     );
-    containers.start("c2").await.unwrap();
+    containers.start("n2").await.unwrap();
     containers
-        .remove("c3", RemoveOptions::default())
+        .remove("n3", RemoveOptions::default())
         .await
         .unwrap();
     let pruned = containers.prune(&Filters::default()).await.unwrap();
@@ -65,6 +65,6 @@ async fn packed_containers_are_listed_inspected_and_changed() {
     let left = containers.list(&all).await.unwrap();
     assert_eq!(
         left.iter().map(|one| &*one.record.name).collect::<Vec<_>>(),
-        ["c2"]
+        ["n2"]
     );
 }
