@@ -178,7 +178,7 @@ mod tests {
             ),
             (
                 json!({"NetworkingConfig": {"EndpointsConfig": {"web": {"MacAddress": "nonsense"}}}}),
-                "invalid MAC address: nonsense",
+                "invalid config for network web: invalid MAC address nonsense",
             ),
         ] {
             assert_eq!(parse(request).unwrap_err().message, text);
