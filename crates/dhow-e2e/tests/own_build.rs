@@ -423,6 +423,76 @@ fn checks_and_warnings_are_told() {
 }
 
 #[test]
+fn the_cache_is_listed_and_pruned() {
+    let Some(engine) = engine("our build's cache") else {
+        return;
+    };
+    let folder = folder(&[("Dockerfile", "FROM busybox\nRUN echo kept > /k\n")]);
+    let here = folder.path();
+    let _ = build(&engine, here, &["-q", "."]).ok();
+    let held = run(&engine, here, &["buildx", "du"]);
+    let header = "ID                          RECLAIMABLE   SIZE      LAST ACCESSED\n";
+    assert!(held.stdout.starts_with(header), "{}", held.stdout);
+    let verbose = run(&engine, here, &["buildx", "du", "--verbose"]);
+    let described = "Description:\t[2/2] RUN echo kept > /k\n";
+    assert!(verbose.ok().contains(described), "{}", verbose.stdout);
+    let none = run(
+        &engine,
+        here,
+        &["buildx", "du", "--filter=type=exec.cachemount"],
+    );
+    assert!(none.ok().ends_with("Total:\t\t0B"), "{}", none.stdout);
+    let warned = run(&engine, here, &["builder", "prune"]);
+    assert!(warned.stdout.ends_with("[y/N] "), "{}", warned.stdout);
+    let pruned = run(&engine, here, &["builder", "prune", "-af"]);
+    assert!(pruned.ok().contains("Total:\t"), "{}", pruned.stdout);
+    let after = run(&engine, here, &["buildx", "du"]);
+    assert!(after.ok().ends_with("Total:\t\t0B"), "{}", after.stdout);
+    let listed = run(&engine, here, &["buildx", "ls"]);
+    assert!(
+        listed.ok().contains("default*      docker"),
+        "{}",
+        listed.stdout
+    );
+    let inspected = run(&engine, here, &["buildx", "inspect"]);
+    assert!(
+        inspected.ok().contains("Driver: docker"),
+        "{}",
+        inspected.stdout
+    );
+    let missing = run(&engine, here, &["buildx", "bake"]);
+    assert_eq!(
+        missing.stderr,
+        "dhow: 'dhow buildx bake' is not implemented\n"
+    );
+}
+
+#[test]
+fn a_cache_in_a_folder_is_used_again() {
+    let Some(engine) = engine("our build's cache in a folder") else {
+        return;
+    };
+    let folder = folder(&[("Dockerfile", "FROM busybox\nRUN echo kept > /k\n")]);
+    let here = folder.path();
+    let to = ["--cache-to=type=local,dest=cache,mode=max", "."];
+    let _ = build(&engine, here, &to).ok();
+    assert!(here.join("cache/index.json").is_file());
+    let _ = run(&engine, here, &["builder", "prune", "-af"]).ok();
+    let from = ["--cache-from=type=local,src=cache", "-t", "again", "."];
+    let again = build(&engine, here, &from);
+    let _ = again.ok();
+    let cached = Regex::new(r"(?m)^#[0-9]+ \[2/2\] RUN .*\n#[0-9]+ CACHED$").unwrap();
+    assert!(cached.is_match(&again.stderr), "{}", again.stderr);
+    assert_eq!(shown(&engine, "again", "/k"), "kept");
+    let none = build(&engine, here, &["--cache-from=type=local,src=none", "."]);
+    let _ = none.ok();
+    assert!(
+        none.stderr
+            .contains("WARNING: local cache import at none not found")
+    );
+}
+
+#[test]
 fn a_terminal_gets_a_tree() {
     let Some(engine) = engine("our build on a terminal") else {
         return;

@@ -2,8 +2,8 @@
 //!
 //! # Terms
 //!
-//! * An [`Offer`] is what the engine may have of this side while it builds: folders, secrets, agents, credentials, an
-//!   archive from the standard input, and places where it may put what it has built.
+//! * An [`Offer`] is what the engine may have of this side while it builds: folders, secrets, agents, credentials, caches,
+//!   an archive from the standard input, and places where it may put what it has built.
 //! * A [`Session`] is the connection on which the offer is served: the roles are turned around, the engine calls.
 //! * [`Control`] asks for the build and is told how it goes on, on a connection of its own.
 //!
@@ -24,6 +24,7 @@
 
 mod agents;
 mod auth;
+mod content;
 mod control;
 mod export;
 mod files;

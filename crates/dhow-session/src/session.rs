@@ -15,6 +15,7 @@ use tonic::service::Routes;
 
 use crate::agents::Agents;
 use crate::auth::Credentials;
+use crate::content::Stores;
 use crate::export::{Exports, Target};
 use crate::files::Folders;
 use crate::secrets::{Kept, Secret};
@@ -23,7 +24,7 @@ use crate::upload::{Input, Waiting};
 use crate::{Error, Failure};
 
 /// The methods, as the engine is told them before it calls any.
-const METHODS: [&str; 7] = [
+const METHODS: [&str; 10] = [
     "/moby.filesync.v1.Auth/Credentials",
     "/moby.filesync.v1.FileSync/DiffCopy",
     "/moby.filesync.v1.FileSend/DiffCopy",
@@ -31,6 +32,9 @@ const METHODS: [&str; 7] = [
     "/moby.sshforward.v1.SSH/CheckAgent",
     "/moby.sshforward.v1.SSH/ForwardAgent",
     "/moby.upload.v1.Upload/Pull",
+    "/containerd.services.content.v1.Content/Info",
+    "/containerd.services.content.v1.Content/Read",
+    "/containerd.services.content.v1.Content/Write",
 ];
 
 /// What the engine may have of this side.
@@ -44,6 +48,8 @@ pub struct Offer {
     pub secrets: BTreeMap<String, Secret>,
     /// Sockets of ssh agents by their ids.
     pub agents: BTreeMap<String, PathBuf>,
+    /// Folders with blobs, which the engine may read and add to, by the names of content stores.
+    pub stores: BTreeMap<String, PathBuf>,
     /// Where credentials are found.
     pub config: Config,
     /// Where the exports go, in their order.
@@ -130,6 +136,7 @@ fn routes(offer: Offer, exports: Exports) -> Routes {
     let folders = FileSyncServer::new(Folders(Arc::new(offer.folders)));
     Routes::new(folders.max_decoding_message_size(MESSAGE))
         .add_service(exports)
+        .add_service(Stores(Arc::new(offer.stores)))
         .add_service(AuthServer::new(Credentials(Arc::new(offer.config))))
         .add_service(SecretsServer::new(Kept(Arc::new(offer.secrets))))
         .add_service(SshServer::new(Agents(Arc::new(offer.agents))))

@@ -4,6 +4,7 @@
 //! for ([`context`], [`offers`]), and shows how it goes on ([`progress`]).
 
 mod answer;
+mod caches;
 mod context;
 mod exports;
 mod flags;
@@ -85,7 +86,13 @@ async fn carry_out(
         error => failed(dhow_errdefs::chain(&error)),
     };
     let mut request = order::request(session, flags, &mut source, &exports).map_err(failed)?;
-    let offer = offers::offer(session, flags, &mut source, exports).map_err(failed)?;
+    let mut caches = caches::read(flags).map_err(failed)?;
+    let mut offer = offers::offer(session, flags, &mut source, exports).map_err(failed)?;
+    offer.stores = std::mem::take(&mut caches.stores);
+    request.cache = Some(std::mem::take(&mut caches.options));
+    for warning in &caches.warnings {
+        session.warn(&format!("WARNING: {warning}"));
+    }
     let serving = Serving::open(client, offer).await.map_err(unreachable)?;
     let control = Control::open(client).await.map_err(unreachable)?;
     order::gateway(&control, &mut request)
@@ -98,6 +105,10 @@ async fn carry_out(
         solved = serving.finish().await.and(solved);
     }
     display.end(solved.is_ok());
+    if let Ok(answer) = &solved {
+        let manifest = answer.exporter_response.get("cache.manifest");
+        caches.finish(manifest).map_err(failed)?;
+    }
     // What was made for the build is needed no longer.
     drop(source);
     Ok(solved)

@@ -77,6 +77,11 @@ fn metadata(answer: &Answer) -> String {
 /// The answer to a question; a check that finds something fails.
 fn reply(session: &Session, call: &str, as_json: bool, answer: &Answer) -> Result<()> {
     let text = |key: &str| answer.get(key).map_or("", String::as_str);
+    if !answer.contains_key("result.json") {
+        // BuildKit itself answers front ends on this side only.
+        let text = format!("this engine does not answer to --call={call}");
+        return Err(super::failed(text));
+    }
     if as_json {
         session.println(text("result.json").trim_end())?;
     } else {

@@ -30,6 +30,7 @@ pub(super) fn offer(
         folders: source.folders.clone(),
         secrets: secrets(&flags.list("secret"))?,
         agents: agents(&flags.list("ssh"))?,
+        stores: BTreeMap::new(),
         config: session.config.clone(),
         targets: exports.into_iter().map(|export| export.target).collect(),
         upload: source.upload.take(),

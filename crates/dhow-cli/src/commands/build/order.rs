@@ -1,11 +1,11 @@
 //! What is asked of the engine: the flags as BuildKit's attributes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use dhow_client::settings::variable;
 use dhow_options::flags::Parsed;
 use dhow_session::Control;
-use dhow_session::messages::{CacheOptions, CacheOptionsEntry, SolveRequest};
+use dhow_session::messages::SolveRequest;
 use dhow_terminal::units::parse_bytes;
 use serde_json::Value;
 
@@ -42,11 +42,6 @@ pub(super) fn request(
         frontend: "dockerfile.v0".into(),
         frontend_attrs: attributes.into_iter().collect(),
         exporters: exporters.map(|export| export.exporter.clone()).collect(),
-        cache: Some(CacheOptions {
-            imports: caches(&flags.list("cache-from"))?,
-            exports: caches(&flags.list("cache-to"))?,
-            ..CacheOptions::default()
-        }),
         entitlements,
         ..SolveRequest::default()
     })
@@ -218,38 +213,6 @@ fn attestations(flags: &Parsed, attributes: &mut Attributes) -> Result<(), Strin
     Ok(())
 }
 
-/// Caches elsewhere: a reference alone is one in a registry.
-fn caches(texts: &[String]) -> Result<Vec<CacheOptionsEntry>, String> {
-    texts.iter().map(|text| cache(text)).collect()
-}
-
-fn cache(text: &str) -> Result<CacheOptionsEntry, String> {
-    let fields = fields(text)?;
-    if let [(key, reference)] = fields.as_slice()
-        && key.is_empty()
-    {
-        return Ok(CacheOptionsEntry {
-            r#type: "registry".into(),
-            attrs: HashMap::from([("ref".to_owned(), reference.clone())]),
-        });
-    }
-    let mut entry = CacheOptionsEntry::default();
-    for (key, value) in fields {
-        match key.as_str() {
-            "" => return Err(format!("invalid value {value}")),
-            "type" => entry.r#type = value,
-            _ => {
-                entry.attrs.insert(key, value);
-            }
-        }
-    }
-    match entry.r#type.as_str() {
-        "" => Err(format!("type required form> {text:?}")),
-        "local" => Err("not implemented: caches in folders of this side (type=local)".into()),
-        _ => Ok(entry),
-    }
-}
-
 /// What the engine tells as JSON; nothing where it is none.
 pub(super) fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_default()
@@ -273,15 +236,5 @@ mod tests {
         for wrong in ["a", ":1.2.3.4", "a:b"] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn caches_are_read_as_buildx_does() {
-        let entry = cache("user/app:cache").unwrap_or_default();
-        assert_eq!(entry.r#type, "registry");
-        assert_eq!(entry.attrs["ref"], "user/app:cache");
-        let entry = cache("type=registry,ref=x,mode=max").unwrap_or_default();
-        assert_eq!(entry.attrs["mode"], "max");
-        assert!(cache("ref=x").is_err());
     }
 }
