@@ -351,6 +351,15 @@ fn contexts_come_from_anywhere() {
             &["--secret=id=x,src=none", "."],
             "failed to stat none: stat none: no such file or directory",
         ),
+        (
+            &["-t", "BAD NAME", "."],
+            "invalid tag \"BAD NAME\": invalid reference format",
+        ),
+        (
+            &["--progress=tty", "."],
+            "failed to get console: provided file is not a console",
+        ),
+        (&["--network=x", "."], "network mode \"x\" not supported"),
         (&["--memory=1g", "."], "not implemented"),
         (&["--builder=other", "."], "no builder \"other\" found"),
     ] {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use dhow_oci::Reference;
 use dhow_options::flags::Parsed;
 use dhow_session::Target;
 use dhow_session::messages::Exporter;
@@ -18,13 +19,17 @@ pub(super) struct Export {
 
 /// What `--output`, `--load`, `--push`, `--tag` and `--annotation` ask for. Nothing said means an image in the engine.
 pub(super) fn read(flags: &Parsed) -> Result<Vec<Export>, String> {
+    let tags = flags.list("tag");
+    for tag in &tags {
+        Reference::parse(tag).map_err(|error| format!("invalid tag {tag:?}: {error}"))?;
+    }
     let mut exports = Vec::new();
     for text in flags.list("output") {
         exports.push(one(&text)?);
     }
     let image = |export: &Export| matches!(export.exporter.r#type.as_str(), "moby");
     let push = flags.switch("push");
-    if push && flags.list("tag").is_empty() && exports.is_empty() {
+    if push && tags.is_empty() && exports.is_empty() {
         return Err("tag is needed when pushing to registry".into());
     }
     if (flags.switch("load") || push || exports.is_empty()) && !exports.iter().any(image) {
@@ -36,7 +41,6 @@ pub(super) fn read(flags: &Parsed) -> Result<Vec<Export>, String> {
         if push && export.exporter.r#type == "moby" {
             attributes.insert("push".into(), "true".into());
         }
-        let tags = flags.list("tag");
         if !files && !tags.is_empty() {
             attributes.insert("name".into(), tags.join(","));
         }

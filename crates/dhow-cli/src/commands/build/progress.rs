@@ -52,8 +52,8 @@ impl Display {
             "plain" => Manner::Plain(Plain::default()),
             "auto" | "" if !terminal => Manner::Plain(Plain::default()),
             "tty" if !terminal => {
-                return Err(super::failed(
-                    "failed to get console: the progress is no terminal",
+                return Err(Error::text(
+                    "ERROR: failed to get console: provided file is not a console",
                 ));
             }
             "auto" | "" | "tty" => Manner::Tree(Tree::new()),
