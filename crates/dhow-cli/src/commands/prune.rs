@@ -169,8 +169,10 @@ async fn system(session: &Session, flags: &Parsed) -> Result<()> {
         warning += "  - all anonymous volumes not used by at least one container\n";
     }
     warning += match all {
-        true => "  - all images without at least one container associated to them\n",
-        false => "  - all dangling images\n",
+        true => {
+            "  - all images without at least one container associated to them\n  - all build cache\n"
+        }
+        false => "  - all dangling images\n  - unused build cache\n",
     };
     warning.push('\n');
     confirm(session, flags, &warning)?;
@@ -182,7 +184,8 @@ async fn system(session: &Session, flags: &Parsed) -> Result<()> {
     if with_volumes {
         steps.push(prune_volumes(session, filters.clone()).await?);
     }
-    steps.push(prune_images(session, filters, all).await?);
+    steps.push(prune_images(session, filters.clone(), all).await?);
+    steps.push(prune_builds(session, filters, all).await?);
     for pruned in steps {
         session.print(&pruned.text)?;
         bytes += pruned.bytes;
@@ -240,6 +243,20 @@ async fn prune_images(session: &Session, mut filters: Filters, all: bool) -> Res
             .replace("Deleted: ", "deleted: ");
         text = format!("Deleted Images:\n{lines}\n");
     }
+    Ok(Pruned::new(text, &answer))
+}
+
+async fn prune_builds(session: &Session, filters: Filters, all: bool) -> Result<Pruned> {
+    let request = Request::post("/build/prune")
+        .filters(&filters)
+        .query_if(all, "all", "1");
+    let answer: Value = session.client()?.json(request).await?;
+    let ids = answer["CachesDeleted"].as_array().into_iter().flatten();
+    let ids: Vec<&str> = ids.filter_map(Value::as_str).collect();
+    let text = match ids.as_slice() {
+        [] => String::new(),
+        ids => format!("Deleted build cache objects:\n{}\n\n", ids.join("\n")),
+    };
     Ok(Pruned::new(text, &answer))
 }
 
