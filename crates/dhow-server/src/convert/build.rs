@@ -153,7 +153,8 @@ fn unused_for(filters: &BTreeMap<String, Vec<String>>) -> Result<Option<Duration
 fn conditions(filters: BTreeMap<String, Vec<String>>) -> Result<Vec<Filter>, String> {
     let mut conditions = Vec::new();
     for (key, values) in filters {
-        if matches!(key.as_str(), "until" | "unused-for") {
+        // A cache has no labels: with those of `system prune` Docker prunes it as without.
+        if matches!(key.as_str(), "until" | "unused-for" | "label" | "label!") {
             continue;
         }
         if !FIELDS.contains(&key.as_str()) {
