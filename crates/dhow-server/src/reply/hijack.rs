@@ -246,7 +246,11 @@ fn streamed(body: Body, kind: &'static str, carried: Carried) -> Response {
             reading(output)
         }
     };
-    typed(StatusCode::OK, kind, body)
+    let mut response = typed(StatusCode::OK, kind, body);
+    // As with Docker, whose answer is the connection: a client that stops reading is not kept by it.
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
+    response
 }
 
 /// A text on stdout, or, framed, on the stream of that number.
