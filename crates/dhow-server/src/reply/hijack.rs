@@ -28,6 +28,9 @@ pub(super) const SYSTEM_ERROR: u8 = 3;
 const STDOUT: u8 = 1;
 /// The output's buffer: one write for a pipe's worth.
 const BUFFER: usize = 32 * 1024;
+/// What a socket still counts while it tells that a message was read: the kernel gives back all of it but one byte, wakes
+/// who waits, and gives back the last (`sock_wfree`). No wake follows, so that one must not be waited for.
+const FREED: i32 = 1;
 /// How long a process may take to read what a client sent before it went.
 const FAREWELL: std::time::Duration = std::time::Duration::from_secs(10);
 
@@ -197,7 +200,7 @@ fn seen(socket: &UnixStream) -> impl Future<Output = ()> + use<> {
         let Ok(watch) = watch else { return };
         while let Ok(mut ready) = watch.writable().await {
             ready.clear_ready();
-            if !dhow_sys::fds::unread(watch.get_ref()).is_ok_and(|unread| unread > 0) {
+            if !dhow_sys::fds::unread(watch.get_ref()).is_ok_and(|unread| unread > FREED) {
                 return;
             }
         }
