@@ -33,7 +33,7 @@ fn a_build_is_told_and_its_image_runs() {
             ".",
         ],
     );
-    first.ok();
+    let _ = first.ok();
     for expected in [
         "[internal] load build definition from Dockerfile",
         "[internal] load metadata for docker.io/library/busybox:latest",
@@ -73,11 +73,11 @@ fn a_build_is_told_and_its_image_runs() {
     assert_eq!(metadata["containerimage.digest"], id.as_str());
 
     let second = build(&engine, folder.path(), &["-t", "one:2", "."]);
-    second.ok();
+    let _ = second.ok();
     assert_eq!(cached(&second.stderr).len(), 2, "{}", second.stderr);
     std::fs::write(folder.path().join("a"), "changed\n").unwrap();
     let third = build(&engine, folder.path(), &["-t", "one:3", "."]);
-    third.ok();
+    let _ = third.ok();
     assert!(cached(&third.stderr).is_empty(), "{}", third.stderr);
 }
 
@@ -116,7 +116,7 @@ fn the_terminal_and_json_are_served_as_well() {
         folder.path(),
         &["buildx", "build", "--progress=rawjson", "."],
     );
-    raw.ok();
+    let _ = raw.ok();
     let messages = raw
         .stderr
         .lines()
@@ -174,7 +174,7 @@ fn secrets_and_agents_come_from_the_client() {
         ".",
     ]);
     let built = Output::of(&mut command, b"");
-    built.ok();
+    let _ = built.ok();
     assert!(!built.stderr.contains("from a file"));
     let shown = run(
         &engine,
@@ -219,7 +219,7 @@ fn an_interrupted_client_ends_the_build() {
 
 fn folder_of_next(engine: &dhow_testkit::Engine) -> String {
     let folder = folder(&[("Dockerfile", "FROM busybox\nRUN echo done > /d\n")]);
-    build(engine, folder.path(), &["-t", "next", "."]).ok();
+    let _ = build(engine, folder.path(), &["-t", "next", "."]).ok();
     let ran = Cli::Docker.run(engine, &["run", "--rm", "next", "cat", "/d"]);
     ran.ok().to_owned()
 }

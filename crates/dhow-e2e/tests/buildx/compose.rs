@@ -26,7 +26,7 @@ fn a_project_is_built() {
         folder.path(),
         &["compose", "--progress=plain", "build"],
     );
-    built.ok();
+    let _ = built.ok();
     let ran = run(
         &engine,
         folder.path(),

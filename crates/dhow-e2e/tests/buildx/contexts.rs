@@ -26,7 +26,7 @@ fn contexts_have_names() {
         "n",
         "main",
     ];
-    build(&engine, folder.path(), &words).ok();
+    let _ = build(&engine, folder.path(), &words).ok();
     let ran = run(
         &engine,
         folder.path(),
@@ -48,10 +48,10 @@ fn standard_input_is_a_dockerfile_or_an_archive() {
             .args(words);
         Output::of(&mut command, input)
     };
-    from(b"FROM busybox\nRUN echo one > /o\n", &["-t", "d", "-"]).ok();
+    let _ = from(b"FROM busybox\nRUN echo one > /o\n", &["-t", "d", "-"]).ok();
     let ran = run(&engine, folder.path(), &["run", "--rm", "d", "cat", "/o"]);
     assert_eq!(ran.ok(), "one");
-    from(b"FROM busybox\nCOPY a /a\n", &["-t", "f", "-f", "-", "."]).ok();
+    let _ = from(b"FROM busybox\nCOPY a /a\n", &["-t", "f", "-f", "-", "."]).ok();
     let ran = run(&engine, folder.path(), &["run", "--rm", "f", "cat", "/a"]);
     assert_eq!(ran.ok(), "x");
     let mut archive = tar::Builder::new(Vec::new());
@@ -68,7 +68,7 @@ fn standard_input_is_a_dockerfile_or_an_archive() {
             .unwrap();
     }
     let archive = archive.into_inner().unwrap();
-    from(&archive, &["-t", "t", "-f", "sub/Dockerfile", "-"]).ok();
+    let _ = from(&archive, &["-t", "t", "-f", "sub/Dockerfile", "-"]).ok();
     let ran = run(
         &engine,
         folder.path(),
@@ -110,7 +110,7 @@ fn targets_of_a_bake_build_on_each_other() {
         folder.path(),
         &["buildx", "bake", "--progress=plain"],
     );
-    bake.ok();
+    let _ = bake.ok();
     let ran = run(
         &engine,
         folder.path(),
@@ -136,7 +136,7 @@ fn a_context_of_many_files_is_taken_and_kept() {
     for number in 1..FILES {
         std::fs::write(folder.path().join(format!("d/{number}")), "x").unwrap();
     }
-    build(&engine, folder.path(), &["-t", "many", "."]).ok();
+    let _ = build(&engine, folder.path(), &["-t", "many", "."]).ok();
     let ran = run(
         &engine,
         folder.path(),
@@ -145,6 +145,6 @@ fn a_context_of_many_files_is_taken_and_kept() {
     assert_eq!(ran.ok(), FILES.to_string());
     std::fs::write(folder.path().join("d/7"), "changed").unwrap();
     let again = build(&engine, folder.path(), &["-t", "many", "."]);
-    again.ok();
+    let _ = again.ok();
     assert!(cached(&again.stderr).is_empty(), "{}", again.stderr);
 }

@@ -12,7 +12,7 @@ fn the_cache_is_shown_and_pruned() {
         ("a", "1"),
     ]);
     let here = folder.path();
-    build(&engine, here, &["."]).ok();
+    let _ = build(&engine, here, &["."]).ok();
     let usage = run(&engine, here, &["buildx", "du"]);
     assert!(usage.ok().contains("Reclaimable:"), "{usage:?}");
     let verbose = run(&engine, here, &["buildx", "du", "--verbose"]);
@@ -28,7 +28,7 @@ fn the_cache_is_shown_and_pruned() {
     let pruned = run(&engine, here, &["buildx", "prune", "-af"]);
     assert!(pruned.ok().contains("Total:"), "{pruned:?}");
     let again = build(&engine, here, &["."]);
-    again.ok();
+    let _ = again.ok();
     assert!(cached(&again.stderr).is_empty(), "{}", again.stderr);
 }
 
@@ -39,7 +39,7 @@ fn builds_are_remembered() {
     };
     let folder = folder(&[("Dockerfile", "FROM busybox\nRUN echo remembered\n")]);
     let here = folder.path();
-    build(&engine, here, &["-t", "h", "."]).ok();
+    let _ = build(&engine, here, &["-t", "h", "."]).ok();
     std::fs::write(here.join("Dockerfile"), "FROM busybox\nRUN false\n").unwrap();
     assert_eq!(build(&engine, here, &["."]).code, 1);
     let listed = run(&engine, here, &["buildx", "history", "ls"]);
@@ -55,7 +55,7 @@ fn builds_are_remembered() {
     assert!(said.contains("remembered"), "{logs:?}");
     let inspected = run(&engine, here, &["buildx", "history", "inspect", id]);
     assert!(inspected.ok().contains("Build Steps:"), "{inspected:?}");
-    run(&engine, here, &["buildx", "history", "rm", id]).ok();
+    let _ = run(&engine, here, &["buildx", "history", "rm", id]).ok();
     let listed = run(&engine, here, &["buildx", "history", "ls"]);
     assert!(!listed.ok().contains(id), "{listed:?}");
 }

@@ -13,7 +13,7 @@ fn results_become_files() {
     };
     let folder = folder(&[("Dockerfile", DOCKERFILE)]);
     let here = folder.path();
-    build(&engine, here, &["-o", "type=local,dest=out", "."]).ok();
+    let _ = build(&engine, here, &["-o", "type=local,dest=out", "."]).ok();
     assert_eq!(
         std::fs::read_to_string(here.join("out/d/f")).unwrap(),
         "x\n"
@@ -30,11 +30,11 @@ fn results_become_files() {
         .mode();
     assert_eq!(mode & 0o777, 0o750);
 
-    build(&engine, here, &["-o", "type=tar,dest=out.tar", "."]).ok();
+    let _ = build(&engine, here, &["-o", "type=tar,dest=out.tar", "."]).ok();
     assert_eq!(names(&here.join("out.tar")), ["d/", "d/f", "d/l"]);
-    build(&engine, here, &["-o", "type=oci,dest=oci.tar", "."]).ok();
+    let _ = build(&engine, here, &["-o", "type=oci,dest=oci.tar", "."]).ok();
     assert!(names(&here.join("oci.tar")).contains(&"index.json".to_owned()));
-    build(
+    let _ = build(
         &engine,
         here,
         &["-o", "type=docker,dest=docker.tar", "-t", "loaded:1", "."],
@@ -53,7 +53,7 @@ fn results_become_files() {
         "two",
         ".",
     ];
-    build(&engine, here, &both).ok();
+    let _ = build(&engine, here, &both).ok();
     assert_eq!(names(&here.join("two.tar")).len(), 3);
     assert!(here.join("two/d/f").is_file());
 }
@@ -73,19 +73,19 @@ fn a_cache_in_a_folder_of_the_client_is_used_again() {
     };
     let folder = folder(&[("Dockerfile", DOCKERFILE)]);
     let here = folder.path();
-    build(
+    let _ = build(
         &engine,
         here,
         &["--cache-to=type=local,dest=cache,mode=max", "."],
     )
     .ok();
     assert!(here.join("cache/index.json").is_file());
-    run(&engine, here, &["buildx", "prune", "-af"]).ok();
+    let _ = run(&engine, here, &["buildx", "prune", "-af"]).ok();
     let cold = build(
         &engine,
         here,
         &["--cache-from=type=local,src=cache", "-t", "again", "."],
     );
-    cold.ok();
+    let _ = cold.ok();
     assert!(!cached(&cold.stderr).is_empty(), "{}", cold.stderr);
 }
